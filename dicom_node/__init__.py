@@ -1,0 +1,1 @@
+"""The DICOM node: the only code that touches socket, disk and clock."""

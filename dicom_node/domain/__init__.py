@@ -1,0 +1,1 @@
+"""The node's vocabulary: frozen records and tables, no input or output."""

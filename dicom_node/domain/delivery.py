@@ -1,0 +1,70 @@
+"""The life of a delivery: one result object on its way to one peer."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands."""
+
+    #: Not yet sent, or to be tried again at its due time.
+    PENDING = "pending"
+    #: The peer answered success or a warning.
+    SENT = "sent"
+    #: Final refusal by the peer; kept for a person.
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A peer to talk to. `name` is its key in the configuration."""
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """`AE@host:port`."""
+        return f"{self.ae_title}@{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultObject:
+    """One DICOM object made by a job, safely on disk at `path`; jobs list them in sending order."""
+
+    path: Path
+    modality: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One result object for one peer."""
+
+    delivery_id: int
+    job_id: int
+    peer: str
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    attempt: int
+
+
+FIRST_DELAY_S = 2.0
+LONGEST_DELAY_S = 600.0
+#: Doublings after which the cap is long reached; 2.0 to the number of a month's attempts is no float any more.
+_MOST_DOUBLINGS = 16
+
+
+def retry_delay_s(attempt: int, jitter: random.Random) -> float:
+    """Seconds to wait after the `attempt`-th failure (1-based): doubling, capped, up to a quarter more by chance
+    so that many waiting objects do not all knock at once."""
+    delay: float = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
+    return delay * (1 + jitter.random() / 4)

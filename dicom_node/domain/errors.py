@@ -1,0 +1,105 @@
+"""The tree of errors this node raises; the class decides the DIMSE status and whether trying again can help.
+
+NodeError
+├── SettingsError           a configuration that cannot be used; all faults together
+├── ReceiveError            answered to the sender as a status (PS3.4 B.2.3)
+│   ├── OutOfResources          0xA700
+│   ├── DatasetMismatch         0xA900
+│   └── CannotUnderstand        0xC000
+├── ReadError               an instance that cannot become pixels; its message is the refusal's reason
+├── StoreError              the database or the spool
+└── DeliveryError           a result that did not arrive
+    ├── PeerUnreachable         retry
+    ├── PeerRefused             retry only when the refusal is transient
+    └── ObjectRejected          final: the peer said no to this object
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class NodeError(Exception):
+    """Something this node can explain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a configuration: where, what, and what to write instead."""
+
+    file: str
+    line: int | None
+    key: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """`file:line: key: problem; remedy`."""
+        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{place}: {self.key}: {self.problem}; {self.remedy}"
+
+
+class SettingsError(NodeError):
+    """The configuration cannot be used."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(str(fault) for fault in faults))
+
+
+class ReceiveError(NodeError):
+    """A C-STORE that is answered with a failure."""
+
+    #: DIMSE status (PS3.4 Table B.2-1).
+    status: int = 0xC000
+
+
+class OutOfResources(ReceiveError):
+    """The object cannot be kept now; the sender may try again."""
+
+    status = 0xA700
+
+
+class DatasetMismatch(ReceiveError):
+    """The data set contradicts the request: another SOP class, another instance."""
+
+    status = 0xA900
+
+
+class CannotUnderstand(ReceiveError):
+    """The data set cannot be parsed as far as its identifiers."""
+
+    status = 0xC000
+
+
+class ReadError(NodeError):
+    """An instance whose pixels cannot be had; the message is told to the reader of the report."""
+
+
+class StoreError(NodeError):
+    """The database or the spool refuses."""
+
+
+class DeliveryError(NodeError):
+    """A result object that did not reach its peer."""
+
+    #: Whether the same object may arrive at a later try.
+    retryable: bool = True
+
+
+class PeerUnreachable(DeliveryError):
+    """No connection, no answer, or the connection broke."""
+
+
+class PeerRefused(DeliveryError):
+    """The peer rejected the association or every presentation context, or has no room now (0xA7xx)."""
+
+    def __init__(self, message: str, *, transient: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = transient
+
+
+class ObjectRejected(DeliveryError):
+    """The peer answered this object with a final failure status."""
+
+    retryable = False

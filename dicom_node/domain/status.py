@@ -1,0 +1,65 @@
+"""How studies stand and what happened to them: what the store tells people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dicom_node.domain.delivery import DeliveryState
+
+#: The state of a study of which everything received is no image, so that it has no job.
+NOTHING_TO_ANALYSE = "nothing to analyse"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryStatus:
+    """One result object for one peer, and how far it got."""
+
+    peer: str
+    state: DeliveryState
+    #: Number of the try that comes next, or that decided.
+    attempt: int
+    #: What the last try that failed ran into; empty when none did.
+    reason: str
+    modality: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class StudyStatus:
+    """One study, by its newest job. Times are seconds since the epoch, UTC."""
+
+    study_instance_uid: str
+    #: A JobState, or NOTHING_TO_ANALYSE.
+    state: str
+    #: Of the Analysis; None while there is none.
+    outcome: str | None
+    #: Why it stands where it stands.
+    reason: str
+    #: How often a worker has claimed it.
+    attempt: int
+    instance_count: int
+    image_count: int
+    #: When its first instance came.
+    received_at: float
+    settled_at: float | None
+    #: When its analysis ended, well or not.
+    finished_at: float | None
+    #: The Analysis in brief, as JSON text.
+    summary: str | None
+    #: In sending order.
+    deliveries: tuple[DeliveryStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a study. `action` is the new state of its job, or what an instance or delivery met."""
+
+    #: Seconds since the epoch, UTC.
+    at: float
+    study_instance_uid: str
+    job_id: int | None
+    action: str
+    reason: str

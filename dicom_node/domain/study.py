@@ -1,0 +1,44 @@
+"""What was received: instances, grouped by the UIDs they carry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class InstanceKind(StrEnum):
+    """What a received object is to the node; only images are analysed."""
+
+    IMAGE = "image"
+    #: A standard object without pixels to analyse: a report, a plan, a waveform, a segmentation.
+    NOT_AN_IMAGE = "not an image"
+    #: A result this node made, come back; recorded, never analysed.
+    OWN_RESULT = "own result"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One received instance, safely on disk at `path`."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    kind: InstanceKind
+    path: Path
+    size_bytes: int
+    #: sha256 of the data set's bytes, hex.
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyActivity:
+    """A study that is still being received, as the settling decision sees it."""
+
+    study_instance_uid: str
+    image_count: int
+    #: Seconds since the epoch, UTC.
+    first_received_at: float
+    last_received_at: float

@@ -1,0 +1,145 @@
+"""What a header says of each of its frames, single-frame and multi-frame alike; reads no pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydicom import Dataset
+from pydicom.multival import MultiValue
+
+from dicom_node.domain.errors import ReadError
+from dicom_node.selection import modality
+from dicom_node.stacks import Grid, Place, StackFrame
+from inference.volume import FrameReference
+
+#: Modalities whose single-frame instances are slices of one object even when they state no place.
+SLICED = frozenset({"CT", "MR", "PT"})
+
+#: Where Pixel Spacing is absent, the spacing at the detector (PS3.3 C.8.11.4) or on the scanned plate (C.8.1.1): larger
+#: than in the patient by the geometric magnification, and the best a plain radiograph can state.
+SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+
+#: Attributes that tell apart frames of one place, the most telling first.
+TRAITS = (
+    *("EchoTime", "EffectiveEchoTime", "EchoNumbers", "DiffusionBValue", "DiffusionGradientOrientation"),
+    *("TemporalPositionIdentifier", "TemporalPositionIndex", "TemporalPositionTimeOffset", "InversionTime"),
+    *("NominalCardiacTriggerDelayTime", "TriggerTime", "FlipAngle", "ComplexImageComponent", "ConvolutionKernel"),
+    *("StackID", "ImageType", "FrameType", "AcquisitionNumber", "AcquisitionTime", "SliceThickness"),
+)
+
+#: Cosines further than this from unit length or a right angle are no orientation.
+ORTHONORMAL_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHeader:
+    """One frame's view of a header: its own functional groups, then the shared ones, then the header (C.7.6.16)."""
+
+    number: int
+    sources: tuple[Dataset, ...]
+
+    def get(self, keyword: str) -> Any:  # noqa: ANN401 (what pydicom makes of a value depends on its VR)
+        """The value from the innermost source that states it, or None."""
+        found = (source.get(keyword) for source in self.sources)
+        return next((value for value in found if value is not None), None)
+
+
+def frame_count(header: Dataset) -> int:
+    """Number of Frames (0028,0008); absent, empty and zero count as one."""
+    try:
+        return int(header.get("NumberOfFrames") or 1)
+    except (TypeError, ValueError) as error:
+        raise ReadError("states a Number of Frames (0028,0008) that is no number") from error
+
+
+def frame_headers(header: Dataset) -> tuple[FrameHeader, ...]:
+    """One view per frame, in order. Raises ReadError when functional groups describe too few frames."""
+    count = frame_count(header)
+    shared = _macros(header.get("SharedFunctionalGroupsSequence"), 0)
+    groups = header.get("PerFrameFunctionalGroupsSequence")
+    if groups and len(groups) < count:
+        raise ReadError(f"describes only {len(groups)} of its {count} frames (Per-Frame Functional Groups Sequence)")
+    return tuple(FrameHeader(index + 1, (*_macros(groups, index), *shared, header)) for index in range(count))
+
+
+def _macros(groups: Sequence[Dataset] | None, index: int) -> tuple[Dataset, ...]:
+    """The first items of every functional group macro in one item: that is where their attributes are."""
+    if not groups:
+        return ()
+    return tuple(element.value[0] for element in groups[index] if element.VR == "SQ" and element.value)
+
+
+def stack_frames(header: Dataset, frames: Sequence[FrameHeader]) -> tuple[StackFrame, ...]:
+    """What stacking needs to know of each frame of one instance."""
+    return tuple(_stack_frame(header, frame, is_only=len(frames) == 1) for frame in frames)
+
+
+def _stack_frame(header: Dataset, frame: FrameHeader, is_only: bool) -> StackFrame:
+    sop_instance_uid = str(header.SOPInstanceUID)
+    number = numbers(header.get("InstanceNumber"), 1)
+    is_slice = is_only and modality(header) in SLICED
+    return StackFrame(
+        FrameReference(str(header.SOPClassUID), sop_instance_uid, None if is_only else frame.number),
+        int(number[0]) if number else 0,
+        Grid(int(header.Rows), int(header.Columns), _kind(header), pixel_spacing_mm(frame)),
+        _place(frame),
+        gathering="" if is_slice else sop_instance_uid,
+        traits=tuple((keyword, _text(frame.get(keyword))) for keyword in TRAITS),
+    )
+
+
+def is_slice_without_place(header: Dataset, frame: StackFrame) -> bool:
+    """Whether the instance is one slice of a sectional modality and does not say where it lies."""
+    return frame.place is None and frame.gathering == "" and modality(header) in SLICED
+
+
+def _kind(header: Dataset) -> str:
+    return {"MONOCHROME1": "inverse grey", "MONOCHROME2": "grey"}.get(str(header.PhotometricInterpretation), "colour")
+
+
+def pixel_spacing_mm(frame: FrameHeader) -> tuple[float, float] | None:
+    """Distance between rows and between columns in mm (PS3.3 10.7.1.3), or None."""
+    for keyword in SPACINGS:
+        spacing = numbers(frame.get(keyword), 2)
+        if spacing and min(spacing) > 0:
+            return spacing[0], spacing[1]
+    return None
+
+
+def _place(frame: FrameHeader) -> Place | None:
+    """Position and orientation, or None unless both are stated and the cosines are orthonormal."""
+    position = numbers(frame.get("ImagePositionPatient"), 3)
+    cosines = numbers(frame.get("ImageOrientationPatient"), 6)
+    if position is None or cosines is None:
+        return None
+    axes = np.array(cosines).reshape(2, 3)
+    if np.abs(axes @ axes.T - np.eye(2)).max() > ORTHONORMAL_TOLERANCE:
+        return None
+    return Place(
+        (position[0], position[1], position[2]),
+        (cosines[0], cosines[1], cosines[2]),
+        (cosines[3], cosines[4], cosines[5]),
+    )
+
+
+def numbers(value: object, count: int | None = None) -> tuple[float, ...] | None:
+    """The finite numbers of an element's value, or None when it holds anything else, or not `count` of them."""
+    items: Sequence[Any] = value if isinstance(value, MultiValue | list | tuple) else (value,)
+    try:
+        found = tuple(float(item) for item in items)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if count in (None, len(found)) and all(math.isfinite(item) for item in found) else None
+
+
+def _text(value: object) -> str:
+    """One text per value: 90, 90.0 and "90" are the same."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float):
+        return f"{float(value):g}"
+    return "\\".join(_text(item) for item in value) if isinstance(value, MultiValue) else str(value)

@@ -1,0 +1,151 @@
+"""Delivers result objects: what the store says is due, in order, one association per peer, nothing lost.
+
+What could not be delivered goes back to the store with a later due time, or as dead with its reason; trouble with
+one peer touches no other.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from dicom_node.domain.delivery import Delivery, Destination, retry_delay_s
+from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerUnreachable
+from dicom_node.peers import ContextWish, StorageSender, context_wish, open_storage
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class DeliveryStore(Protocol):
+    """Where deliveries wait and their fates are recorded, durably."""
+
+    def due(self, *, now: float) -> tuple[Delivery, ...]:
+        """What is to be sent now, in sending order."""
+
+    def sent(self, delivery_id: int, *, status: int, now: float) -> None:
+        """The peer has it."""
+
+    def postpone(self, delivery_id: int, *, reason: str, due_at: float, now: float) -> None:
+        """To be tried again at `due_at`."""
+
+    def dead(self, delivery_id: int, *, reason: str, now: float) -> None:
+        """Given up; waits for a person."""
+
+
+class Outbox:
+    """Sends what is due. Safe to call from several threads: a peer that is being served is not served twice."""
+
+    def __init__(
+        self,
+        store: DeliveryStore,
+        destinations: Mapping[str, Destination],
+        own_ae_title: str,
+        clock: Callable[[], float],
+        jitter: random.Random,
+    ) -> None:
+        self._store = store
+        self._destinations = destinations
+        self._own_ae_title = own_ae_title
+        self._clock = clock
+        self._jitter = jitter
+        self._busy = {peer: threading.Lock() for peer in destinations}
+
+    def deliver_due(self) -> int:
+        """Serve every peer that something is due for, each in a thread of its own; how many objects arrived.
+
+        Returns when the slowest peer is done; a scheduler that must not wait for it calls `deliver_due_to` per peer.
+        """
+        due = self._store.due(now=self._clock())
+        self._bury_strays(due)
+        peers = sorted({delivery.peer for delivery in due} & self._destinations.keys())
+        if not peers:
+            return 0
+        with ThreadPoolExecutor(max_workers=len(peers), thread_name_prefix="outbox") as pool:
+            return sum(pool.map(self.deliver_due_to, peers))
+
+    def deliver_due_to(self, peer: str) -> int:
+        """Serve one peer of the configuration; how many objects arrived. 0 when it is being served already."""
+        if not self._busy[peer].acquire(blocking=False):
+            return 0
+        try:
+            due = [delivery for delivery in self._store.due(now=self._clock()) if delivery.peer == peer]
+            return self._deliver(due, self._destinations[peer])
+        finally:
+            self._busy[peer].release()
+
+    def _deliver(self, due: Sequence[Delivery], destination: Destination) -> int:
+        wishes = self._wishes(due)
+        sendable = [delivery for delivery in due if delivery.delivery_id in wishes]
+        if not sendable:
+            return 0
+        arrived = 0
+        try:
+            with open_storage(destination, self._own_ae_title, set(wishes.values())) as sender:
+                arrived = self._send_in_order(sendable, sender)
+        except DeliveryError as error:  # there was no association: nothing has been sent
+            self._fail(sendable, error)
+        return arrived
+
+    def _wishes(self, due: Iterable[Delivery]) -> dict[int, ContextWish]:
+        """What each file needs, by delivery; a file that is gone is dead at once."""
+        wishes: dict[int, ContextWish] = {}
+        for delivery in due:
+            try:
+                wishes[delivery.delivery_id] = context_wish(delivery.path)
+            except ObjectRejected as error:
+                self._fail([delivery], error)
+        return wishes
+
+    def _send_in_order(self, due: Sequence[Delivery], sender: StorageSender) -> int:
+        """Send until the association is lost.
+
+        An object that must wait holds back what follows it in its job, since a report must not arrive before the
+        segmentation it refers to; other jobs go on. After a loss only the job that suffered it is postponed: an
+        object that makes its peer hang up must not stand in front of all others for ever.
+        """
+        arrived = 0
+        waiting_jobs: set[int] = set()
+        for index, delivery in enumerate(due):
+            if delivery.job_id in waiting_jobs:
+                continue
+            try:
+                status = sender.send(delivery.path)
+            except ObjectRejected as error:
+                self._fail([delivery], error)
+            except DeliveryError as error:
+                waiting_jobs.add(delivery.job_id)
+                self._fail([later for later in due[index:] if later.job_id == delivery.job_id], error)
+                if isinstance(error, PeerUnreachable):
+                    break
+            else:
+                self._store.sent(delivery.delivery_id, status=status, now=self._clock())
+                arrived += 1
+        return arrived
+
+    def _fail(self, deliveries: Sequence[Delivery], error: DeliveryError) -> None:
+        """Put all off to one time, so that they come again in their order; or give all up when trying is in vain."""
+        now = self._clock()
+        delay_s = retry_delay_s(deliveries[0].attempt, self._jitter)
+        for delivery in deliveries:
+            if error.retryable:
+                self._store.postpone(delivery.delivery_id, reason=str(error), due_at=now + delay_s, now=now)
+            else:
+                self._store.dead(delivery.delivery_id, reason=str(error), now=now)
+        _LOGGER.warning(
+            "%d objects for %s %s: %s",
+            len(deliveries),
+            deliveries[0].peer,
+            f"wait {delay_s:.0f} s" if error.retryable else "are given up",
+            error,
+            extra={"action": "delivery_postponed" if error.retryable else "delivery_dead"},
+        )
+
+    def _bury_strays(self, due: Iterable[Delivery]) -> None:
+        for delivery in due:
+            if delivery.peer not in self._destinations:
+                reason = f"no destination is named {delivery.peer}; add it to destinations, or send the result again"
+                self._fail([delivery], ObjectRejected(reason))

@@ -1,0 +1,56 @@
+"""One study on one screen: read, analyse, encode. Read this file first.
+
+It touches no network and no database; who calls it says where files come from and what becomes of the results.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset
+
+from dicom_node.reader import LoadedStudy, LoadSettings, load_study
+from inference.cascade import Shelf, Stage, run_cascade
+from inference.findings import Analysis, VolumeAnalysis
+from sr_writer.encode import encode
+from sr_writer.provenance import Equipment
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What an analysis needs besides the study: how to read, what to ask, whom to ask, who signs."""
+
+    load: LoadSettings
+    stages: tuple[Stage, ...]
+    shelf: Shelf
+    equipment: Equipment
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnalysedStudy:
+    """What is known of a study, and the result objects that say so, in sending order."""
+
+    analysis: Analysis
+    objects: tuple[Dataset, ...]
+    loaded: LoadedStudy
+
+
+def analyse_study(
+    study_instance_uid: str, paths: Sequence[Path], engine: Engine, when: datetime.datetime
+) -> AnalysedStudy:
+    """From the files of one study to its result objects. `when` is the start of the analysis, aware UTC."""
+    loaded = load_study(study_instance_uid, paths, engine.load)
+    analysis = analyse(study_instance_uid, loaded, engine)
+    objects = encode(analysis, loaded.headers, engine.equipment, when) if loaded.headers else ()
+    return AnalysedStudy(analysis, objects, loaded)
+
+
+def analyse(study_instance_uid: str, loaded: LoadedStudy, engine: Engine) -> Analysis:
+    """Every volume through the cascade."""
+    volumes = tuple(
+        VolumeAnalysis(volume, run_cascade(volume, engine.stages, engine.shelf)) for volume in loaded.volumes
+    )
+    return Analysis(study_instance_uid, volumes, loaded.exclusions)

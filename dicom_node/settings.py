@@ -1,0 +1,215 @@
+"""What an administrator may set, and how it is read: one YAML file, then the environment, all faults told together.
+
+A variable DICOM_NODE_<SECTION>__<KEY> replaces one key of one section; its text is read as YAML, so that
+DICOM_NODE_NODE__PORT=11113 is a number and DICOM_NODE_DELIVER__TO=[PACS] a list. Peers are set in the file only.
+Relative paths start at the folder of the file. Nothing here is a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+
+from dicom_node.config_file import Document, read_document, scalar
+from dicom_node.domain.delivery import Destination
+from dicom_node.domain.errors import Fault, SettingsError
+from dicom_node.validation import choice, faults_of
+
+_REPOSITORY = Path(__file__).resolve().parents[1]
+#: The reference model packages and the cascade over them, as shipped.
+SHIPPED_MODELS = _REPOSITORY / "inference" / "weights"
+SHIPPED_CASCADE = _REPOSITORY / "config" / "cascade.yaml"
+
+_ENVIRONMENT_PREFIX = "DICOM_NODE_"
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    return path if info.context is None else info.context / path
+
+
+FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
+AeTitle = Annotated[
+    str,
+    Field(
+        # PS3.5 6.2, VR AE: printable ASCII without backslash; spaces around it would not count
+        pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$",
+        description="an AE title: 1 to 16 ASCII characters, no backslash, no space at either end",
+        examples=["AINODE"],
+    ),
+]
+Host = Annotated[
+    str, Field(pattern=r"^\S+$", description="a host name or an IP address, as text", examples=["127.0.0.1"])
+]
+Port = Annotated[
+    int, Field(strict=True, ge=1, le=65535, description="a whole number from 1 to 65535", examples=["11112"])
+]
+#: Keys of `peers`.
+PeerNames = tuple[Annotated[str, Field(min_length=1)], ...]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, validate_by_name=True, validate_by_alias=True
+    )
+
+
+class NodeSection(_Section):
+    """The node as a DICOM application entity."""
+
+    ae_title: AeTitle
+    host: Host = "127.0.0.1"
+    port: Port = 11112
+    #: Holds the database, what was received, and what was made.
+    storage: FilePath = Field(default=Path("var"), description="a folder", examples=["./var"])
+    maximum_associations: int = Field(
+        default=32, strict=True, ge=1, le=1000, description="a whole number from 1 to 1000", examples=["32"]
+    )
+
+
+class PeerSection(_Section):
+    """One remote application entity."""
+
+    ae_title: AeTitle
+    host: Host
+    port: Port
+
+
+class ReceiveSection(_Section):
+    """Who may send."""
+
+    #: `from` in the file, which Python keeps for itself. Their AE title and address must both fit.
+    senders: PeerNames = Field(
+        validation_alias="from", min_length=1, description="a list of one peer or more", examples=["[PACS]"]
+    )
+
+
+class DeliverSection(_Section):
+    """Who gets the results. Nobody, `to: []`: they stay in the storage folder."""
+
+    to: PeerNames = Field(description="a list of peers", examples=["[PACS]"])
+
+
+class SettleSection(_Section):
+    """When a study is complete."""
+
+    #: Without a new image, and without an open association that sent one.
+    quiet_seconds: float = Field(
+        default=5.0, strict=True, gt=0, le=86400, description="seconds, above 0 and up to 86400", examples=["5"]
+    )
+
+
+class LoadSection(_Section):
+    """Which images are read."""
+
+    secondary_capture: Literal["ignore", "analyse"] = Field(
+        default="ignore", description="ignore or analyse", examples=["ignore"]
+    )
+
+
+class ModelsSection(_Section):
+    """What analyses them."""
+
+    folder: FilePath = Field(
+        default=SHIPPED_MODELS, description="a folder of model packages", examples=["/srv/dicom-node/models"]
+    )
+    cascade: FilePath = Field(
+        default=SHIPPED_CASCADE, description="a cascade file", examples=["/etc/dicom-node/cascade.yaml"]
+    )
+
+
+class RuntimeSection(_Section):
+    """How it is computed."""
+
+    #: CPU threads of one inference; None: as many as there are cores.
+    threads: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = Field(
+        default=None, description="a whole number from 1 to 1024, or null for one per core", examples=["4"]
+    )
+
+
+class LogSection(_Section):
+    """What is told about it."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error", examples=["info"]
+    )
+
+
+class Settings(_Section):
+    """Everything that is set, valid as a whole when it comes from `load_settings`."""
+
+    node: NodeSection
+    peers: dict[str, PeerSection] = Field(
+        min_length=1,
+        description="one peer or more, by name",
+        examples=["{PACS: {ae_title: PACS, host: 127.0.0.1, port: 4242}}"],
+    )
+    receive: ReceiveSection
+    deliver: DeliverSection
+    settle: SettleSection = SettleSection()
+    load: LoadSection = LoadSection()
+    models: ModelsSection = ModelsSection()
+    runtime: RuntimeSection = RuntimeSection()
+    log: LogSection = LogSection()
+
+    def destination(self, name: str) -> Destination:
+        """The peer of that name. Raises SettingsError when there is none."""
+        peer = self.peers.get(name)
+        if peer is None:
+            raise SettingsError((Fault("peers", None, name, "no peer has this name", choice(name, self.peers)),))
+        return Destination(name, peer.ae_title, peer.host, peer.port)
+
+
+def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
+    """Read the file at `path`, then what `environment` replaces. Raises SettingsError with every fault there is."""
+    document = read_document(path)
+    _replace(document, environment)
+    document.faults.extend(_name_faults(document))
+    settings: Settings | None = None
+    try:
+        folder = path.absolute().parent
+        settings = Settings.model_validate(document.values, context=folder, by_alias=True, by_name=False)
+    except ValidationError as error:
+        document.faults.extend(faults_of(error, Settings, document))
+    if settings is None or document.faults:
+        raise SettingsError(tuple(sorted(document.faults, key=lambda fault: (fault.file, fault.line or 0, fault.key))))
+    return settings
+
+
+def _replace(document: Document, environment: Mapping[str, str]) -> None:
+    for name, text in sorted(environment.items()):
+        section, separator, key = name.removeprefix(_ENVIRONMENT_PREFIX).lower().partition("__")
+        if not name.startswith(_ENVIRONMENT_PREFIX) or not separator:
+            continue
+        source = f"environment variable {name}"
+        try:
+            value = scalar(text)
+        except yaml.YAMLError:
+            problem, remedy = "is no YAML value", "write it as in the file, in quotes if it is text"
+            document.faults.append(Fault(source, None, f"{section}.{key}", problem, remedy))
+            continue
+        if section == "peers":
+            remedy = "write the peer into the file"
+            document.faults.append(Fault(source, None, f"{section}.{key}", "peers are set in the file only", remedy))
+            continue
+        document.put(section, key, value, source)
+
+
+def _name_faults(document: Document) -> list[Fault]:
+    """Names in `receive.from` and `deliver.to` that no peer has, or that stand there twice."""
+    peers = document.at("peers")
+    known = [str(name) for name in peers] if isinstance(peers, dict) else []
+    faults: list[Fault] = []
+    for section, key in (("receive", "from"), ("deliver", "to")):
+        written = document.at(section, key)
+        names = written if isinstance(written, list) else []
+        for index, name in enumerate(names):
+            place = (section, key, index)
+            if isinstance(name, str) and name not in known:
+                faults.append(document.fault(place, f"expected the name of a peer, got {name!r}", choice(name, known)))
+            elif name in names[:index]:
+                faults.append(document.fault(place, f"{name!r} stands here twice", "remove one of the two"))
+    return faults

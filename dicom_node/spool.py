@@ -1,0 +1,244 @@
+"""Durable DICOM files: part file, fsync, rename, fsync of the directory; knows nothing of network or database.
+
+    <root>/incoming/<random>.part                being written; swept at start
+    <root>/spool/<study>/<series>/<sop>.dcm      received, as received
+    <root>/conflicts/<study>/<sop>.<digest>.dcm  the same SOP Instance UID with other bytes, kept aside for a person
+    <root>/results/<study>/<sop>.dcm             made by this node
+
+Every path is built from UIDs that were checked first: nothing a sender writes can leave the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import re
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import dcmwrite, write_file_meta_info
+from pydicom.uid import UID
+
+from dicom_node.domain.errors import CannotUnderstand, OutOfResources, StoreError
+from sr_writer.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
+_LOGGER = logging.getLogger(__name__)
+
+#: PS3.5 9.1: digits and dots, at most 64.
+_UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
+_ONLY_DOTS = re.compile(r"\.+")
+_PREAMBLE = b"\0" * 128 + b"DICM"
+#: Where the group length of the file meta information stands in a file (PS3.10 7.1), and where its count begins.
+_GROUP_LENGTH_AT = len(_PREAMBLE) + 8
+_META_FROM = _GROUP_LENGTH_AT + 4
+
+DEFAULT_MINIMUM_FREE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceAddress:
+    """The UIDs under which an instance is filed."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A data set that is safely on disk. `digest` is the hex sha256 of its bytes without the file meta information."""
+
+    path: Path
+    size_bytes: int
+    digest: str
+    #: False when the same bytes, or other bytes under the same UIDs, were there before.
+    new: bool
+
+
+def checked_uid(uid: str, keyword: str) -> str:
+    """`uid`, fit to be a file name. Raises CannotUnderstand otherwise."""
+    if not _UID.fullmatch(uid) or _ONLY_DOTS.fullmatch(uid):
+        problem = "is empty" if not uid else "is not a UID (digits and dots, at most 64 characters)"
+        raise CannotUnderstand(f"{keyword} {problem}")
+    return uid
+
+
+class Spool:
+    """The folder of received and produced instances. Safe for many threads of one process."""
+
+    def __init__(self, root: Path, minimum_free_bytes: int = DEFAULT_MINIMUM_FREE_BYTES) -> None:
+        self._incoming = root / "incoming"
+        self._received = root / "spool"
+        self._conflicts = root / "conflicts"
+        self._results = root / "results"
+        self._minimum_free_bytes = minimum_free_bytes
+        self._placing = threading.Lock()
+        for folder in (self._incoming, self._received, self._conflicts, self._results):
+            _make_folder(folder)
+        self._sweep()
+
+    def keep(self, address: InstanceAddress, dataset: bytes, meta: FileMetaDataset) -> Kept:
+        """Write a received data set, byte for byte, behind a file meta information made from `meta`.
+
+        The same data set again is kept once; another one under the same UIDs goes to conflicts/. On return the file
+        survives a power cut. Raises CannotUnderstand for UIDs that are none, OutOfResources when the disk says no;
+        neither leaves a file.
+        """
+        study, sop = checked_address(address)
+        final = self._received / study / address.series_instance_uid / f"{sop}.dcm"
+        digest = hashlib.sha256(dataset).hexdigest()
+        aside = self._conflicts / study / f"{sop}.{digest[:16]}.dcm"
+        header = _header(meta)
+        try:
+            part = self._write_part(header, dataset)
+            path, new = self._place(part, final, aside, digest)
+        except OSError as error:
+            raise OutOfResources(f"the spool cannot keep {sop}: {error.strerror or error}") from error
+        return Kept(path, len(header) + len(dataset), digest, new)
+
+    def set_aside(self, kept: Kept, address: InstanceAddress) -> Path:
+        """Move an instance that contradicts one filed under another study or series to conflicts/.
+
+        Raises OutOfResources when the disk says no.
+        """
+        aside = self._conflicts / address.study_instance_uid / f"{address.sop_instance_uid}.{kept.digest[:16]}.dcm"
+        try:
+            _make_folder(aside.parent)
+            kept.path.replace(aside)
+            _sync_folder(aside.parent)
+            _sync_folder(kept.path.parent)
+        except OSError as error:
+            raise OutOfResources(f"{kept.path.name} cannot be set aside: {error.strerror or error}") from error
+        return aside
+
+    def write_result(self, study_instance_uid: str, result: Dataset) -> Path:
+        """Write an object this node made; a repeated run replaces it by its equal.
+
+        Raises StoreError when the disk says no or a UID cannot name a file.
+        """
+        buffer = io.BytesIO()
+        dcmwrite(buffer, result, enforce_file_format=True)
+        try:
+            study = checked_uid(study_instance_uid, "Study Instance UID")
+            final = self._results / study / f"{checked_uid(result.SOPInstanceUID, 'SOP Instance UID')}.dcm"
+            part = self._write_part(buffer.getbuffer())
+            self._move(part, final)
+        except (OSError, OutOfResources, CannotUnderstand) as error:
+            raise StoreError(f"a result of study {study_instance_uid} cannot be written: {error}") from error
+        return final
+
+    def received(self) -> Iterator[Path]:
+        """Every received instance that is not in conflict, in no special order."""
+        return self._received.glob("*/*/*.dcm")
+
+    def _sweep(self) -> None:
+        for part in self._incoming.glob("*.part"):
+            part.unlink(missing_ok=True)
+            _LOGGER.info("Removed the unfinished file %s of an earlier run", part.name, extra={"action": "part_swept"})
+
+    def _write_part(self, *chunks: bytes | memoryview) -> Path:
+        self._check_free(sum(len(chunk) for chunk in chunks))
+        part = self._incoming / f"{uuid.uuid4().hex}.part"
+        try:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
+                for chunk in chunks:
+                    _write_whole(file, chunk)
+                os.fsync(file.fileno())
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+        return part
+
+    def _check_free(self, needed_bytes: int) -> None:
+        free = shutil.disk_usage(self._incoming).free
+        if free - needed_bytes < self._minimum_free_bytes:
+            raise OutOfResources(
+                f"disk nearly full: {free} bytes free, {self._minimum_free_bytes} must stay so; make room in the spool"
+            )
+
+    def _place(self, part: Path, final: Path, aside: Path, digest: str) -> tuple[Path, bool]:
+        try:
+            with self._placing:
+                new = not final.exists()
+                path = final if new or _digest_of(final) == digest else aside
+                _make_folder(path.parent)
+                part.replace(path)
+            _sync_folder(path.parent)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+        return path, new
+
+    def _move(self, part: Path, final: Path) -> None:
+        try:
+            _make_folder(final.parent)
+            part.replace(final)
+            _sync_folder(final.parent)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def checked_address(address: InstanceAddress) -> tuple[str, str]:
+    """Study and SOP Instance UID of `address`, all three checked. Raises CannotUnderstand."""
+    checked_uid(address.series_instance_uid, "Series Instance UID")
+    study = checked_uid(address.study_instance_uid, "Study Instance UID")
+    return study, checked_uid(address.sop_instance_uid, "SOP Instance UID")
+
+
+def file_meta_of(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> FileMetaDataset:
+    """The file meta information of a received instance (PS3.10 7.1); this node writes the file and says so in it."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UID(sop_class_uid)
+    meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
+    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
+    return meta
+
+
+def _header(meta: FileMetaDataset) -> bytes:
+    buffer = DicomBytesIO()
+    write_file_meta_info(buffer, meta, enforce_standard=True)
+    return _PREAMBLE + buffer.getvalue()
+
+
+def _digest_of(path: Path) -> str:
+    """The hex sha256 of the data set in a file this spool wrote."""
+    with path.open("rb") as file:
+        file.seek(_GROUP_LENGTH_AT)
+        file.seek(_META_FROM + int.from_bytes(file.read(4), "little"))
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_whole(file: io.FileIO, chunk: bytes | memoryview) -> None:
+    """Write all of `chunk`: one write(2) may take less than it was given."""
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _make_folder(folder: Path) -> None:
+    """Make `folder` and its missing parents, each entered durably in the folder above."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,152 @@
+-- Every statement the store runs, by name. A colon marks a parameter.
+
+-- name: add_event
+-- Something happened to a study.
+INSERT INTO event (at, study_instance_uid, job_id, action, reason)
+VALUES (:now, :study_instance_uid, :job_id, :action, :reason);
+
+-- name: instance_by_uid
+-- What is known of one instance.
+SELECT study_instance_uid, digest FROM instance WHERE sop_instance_uid = :sop_instance_uid;
+
+-- name: add_instance
+-- A new instance, whose file is safely on disk.
+INSERT INTO instance (
+    sop_instance_uid, study_instance_uid, series_instance_uid, sop_class_uid, transfer_syntax_uid,
+    kind, path, size_bytes, digest, calling_ae_title, received_at
+) VALUES (
+    :sop_instance_uid, :study_instance_uid, :series_instance_uid, :sop_class_uid, :transfer_syntax_uid,
+    :kind, :path, :size_bytes, :digest, :calling_ae_title, :now
+);
+
+-- name: add_conflict
+-- Other bytes under a known SOP Instance UID; sent once more, they are still one conflict.
+INSERT OR IGNORE INTO conflict (sop_instance_uid, digest, study_instance_uid, path, calling_ae_title, received_at)
+VALUES (:sop_instance_uid, :digest, :study_instance_uid, :path, :calling_ae_title, :now);
+
+-- name: instances_of_study
+-- Everything received for a study, in the order of arrival.
+SELECT sop_instance_uid, sop_class_uid, transfer_syntax_uid, series_instance_uid, study_instance_uid,
+       kind, path, size_bytes, digest
+FROM instance WHERE study_instance_uid = :study_instance_uid ORDER BY rowid;
+
+-- name: newest_job
+-- The job that says how a study stands.
+SELECT * FROM job WHERE study_instance_uid = :study_instance_uid ORDER BY job_id DESC LIMIT 1;
+
+-- name: job_by_id
+-- One job.
+SELECT * FROM job WHERE job_id = :job_id;
+
+-- name: open_job
+-- The first image of a study, or the first after its last job left the waiting room.
+INSERT INTO job (study_instance_uid, state, reason, opened_at, last_image_at)
+VALUES (:study_instance_uid, :state, :reason, :now, :now) RETURNING *;
+
+-- name: note_image
+-- One more image; a clock that was set back does not make the study older.
+UPDATE job SET last_image_at = max(last_image_at, :now) WHERE job_id = :job_id;
+
+-- name: move_job
+-- A step of the state machine. Only a running job has a lease, and this ends it.
+UPDATE job SET state = :state, reason = :reason, worker = NULL, lease_until = NULL WHERE job_id = :job_id;
+
+-- name: lease_job
+-- The step to running: a worker takes the job, for a time; the reason stays that of its wait.
+UPDATE job SET state = 'running', worker = :worker, lease_until = :lease_until, attempt = attempt + 1
+WHERE job_id = :job_id RETURNING *;
+
+-- name: extend_lease
+-- A sign of life, if the lease is still this worker's.
+UPDATE job SET lease_until = :lease_until WHERE job_id = :job_id AND state = 'running' AND worker = :worker
+RETURNING job_id;
+
+-- name: note_settled
+-- When the study was judged complete; null when a late image proved that wrong.
+UPDATE job SET settled_at = :settled_at WHERE job_id = :job_id;
+
+-- name: note_outcome
+-- What the analysis came to.
+UPDATE job SET outcome = :outcome, summary = :summary WHERE job_id = :job_id;
+
+-- name: note_finished
+-- When the analysis ended, well or not.
+UPDATE job SET finished_at = :now WHERE job_id = :job_id;
+
+-- name: studies_receiving
+-- Studies that are still arriving, as the settling decision sees them.
+SELECT job.study_instance_uid, opened_at, last_image_at,
+       (SELECT count(*) FROM instance
+        WHERE instance.study_instance_uid = job.study_instance_uid AND kind = 'image') AS image_count
+FROM job WHERE state = 'receiving' ORDER BY opened_at, job_id;
+
+-- name: jobs_without_lease
+-- Running jobs whose worker has not been heard of in time.
+SELECT * FROM job WHERE state = 'running' AND lease_until <= :now ORDER BY job_id;
+
+-- name: next_job
+-- The oldest job that waits, of a study that no other worker is busy with.
+SELECT * FROM job WHERE state = 'ready' AND NOT EXISTS (
+    SELECT 1 FROM job AS other WHERE other.study_instance_uid = job.study_instance_uid AND other.state = 'running'
+) ORDER BY settled_at, job_id LIMIT 1;
+
+-- name: add_result
+-- A result object, safely on disk.
+INSERT INTO result (job_id, path, modality, sop_class_uid, sop_instance_uid, series_instance_uid)
+VALUES (:job_id, :path, :modality, :sop_class_uid, :sop_instance_uid, :series_instance_uid) RETURNING result_id;
+
+-- name: result_by_uid
+-- Whether this node made an object.
+SELECT 1 FROM result WHERE sop_instance_uid = :sop_instance_uid LIMIT 1;
+
+-- name: add_delivery
+-- A result object on its way to one peer, due at once.
+INSERT INTO delivery (job_id, result_id, peer, due_at) VALUES (:job_id, :result_id, :peer, :now);
+
+-- name: delivery_by_id
+-- One delivery, with what is told about it.
+SELECT delivery_id, job_id, peer, delivery.state AS state, delivery.reason AS reason, modality, study_instance_uid
+FROM delivery JOIN result USING (result_id, job_id) JOIN job USING (job_id) WHERE delivery_id = :delivery_id;
+
+-- name: deliveries_due
+-- What may be sent now, in sending order. An object of the same job and peer that waits holds back all behind it,
+-- since a report must not arrive before the segmentation it refers to.
+SELECT delivery_id, job_id, peer, path, sop_class_uid, sop_instance_uid, attempt
+FROM delivery JOIN result USING (result_id, job_id)
+WHERE state = 'pending' AND due_at <= :now AND NOT EXISTS (
+    SELECT 1 FROM delivery AS ahead
+    WHERE ahead.job_id = delivery.job_id AND ahead.peer = delivery.peer AND ahead.delivery_id < delivery.delivery_id
+      AND ahead.state = 'pending' AND ahead.due_at > :now
+) ORDER BY delivery_id;
+
+-- name: postpone_delivery
+-- One try more, later.
+UPDATE delivery SET attempt = attempt + 1, reason = :reason, due_at = :due_at WHERE delivery_id = :delivery_id;
+
+-- name: decide_delivery
+-- The end of a delivery.
+UPDATE delivery SET state = :state, reason = :reason, status = :status WHERE delivery_id = :delivery_id;
+
+-- name: deliveries_of_jobs
+-- Every delivery of the jobs in a JSON array, in sending order.
+SELECT job_id, peer, state, attempt, reason, sop_class_uid, sop_instance_uid, path, modality
+FROM delivery JOIN result USING (result_id, job_id)
+WHERE job_id IN (SELECT value FROM json_each(:job_ids)) ORDER BY delivery_id;
+
+-- name: studies
+-- How every study stands, by its newest job; a study of which no image came has none. Newest study first.
+SELECT study.study_instance_uid, instance_count, image_count, received_at,
+       job_id, state, outcome, reason, attempt, settled_at, finished_at, summary
+FROM (
+    SELECT study_instance_uid, count(*) AS instance_count, sum(kind = 'image') AS image_count,
+           min(received_at) AS received_at
+    FROM instance GROUP BY study_instance_uid
+) AS study
+LEFT JOIN job ON job_id = (SELECT max(job_id) FROM job AS any_job
+                           WHERE any_job.study_instance_uid = study.study_instance_uid)
+ORDER BY received_at DESC, study.study_instance_uid LIMIT :most;
+
+-- name: events_of_study
+-- What happened to a study, in order.
+SELECT at, study_instance_uid, job_id, action, reason FROM event
+WHERE study_instance_uid = :study_instance_uid ORDER BY event_id;

@@ -1,0 +1,129 @@
+"""Rows to records and back: which column holds which field, and no decision."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from dicom_node.domain.delivery import Delivery, DeliveryState, ResultObject
+from dicom_node.domain.job import Job, JobState
+from dicom_node.domain.status import NOTHING_TO_ANALYSE, DeliveryStatus, Event, StudyStatus
+from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
+from dicom_node.store.database import Row, Value
+
+
+def instance_columns(instance: Instance) -> dict[str, Value]:
+    """The columns of an instance, without who sent it and when."""
+    return {
+        "sop_instance_uid": instance.sop_instance_uid,
+        "sop_class_uid": instance.sop_class_uid,
+        "transfer_syntax_uid": instance.transfer_syntax_uid,
+        "series_instance_uid": instance.series_instance_uid,
+        "study_instance_uid": instance.study_instance_uid,
+        "kind": instance.kind,
+        "path": str(instance.path),
+        "size_bytes": instance.size_bytes,
+        "digest": instance.digest,
+    }
+
+
+def instance_of(row: Row) -> Instance:
+    """From `instances_of_study`."""
+    return Instance(
+        sop_instance_uid=row["sop_instance_uid"],
+        sop_class_uid=row["sop_class_uid"],
+        transfer_syntax_uid=row["transfer_syntax_uid"],
+        series_instance_uid=row["series_instance_uid"],
+        study_instance_uid=row["study_instance_uid"],
+        kind=InstanceKind(row["kind"]),
+        path=Path(row["path"]),
+        size_bytes=row["size_bytes"],
+        digest=row["digest"],
+    )
+
+
+def activity_of(row: Row) -> StudyActivity:
+    """From `studies_receiving`."""
+    return StudyActivity(row["study_instance_uid"], row["image_count"], row["opened_at"], row["last_image_at"])
+
+
+def job_of(row: Row) -> Job:
+    """From a row of the table job that was settled."""
+    return Job(
+        job_id=row["job_id"],
+        study_instance_uid=row["study_instance_uid"],
+        state=JobState(row["state"]),
+        attempt=row["attempt"],
+        reason=row["reason"],
+        settled_at=row["settled_at"],
+    )
+
+
+def result_columns(result: ResultObject) -> dict[str, Value]:
+    """The columns of a result, without its job."""
+    return {
+        "path": str(result.path),
+        "modality": result.modality,
+        "sop_class_uid": result.sop_class_uid,
+        "sop_instance_uid": result.sop_instance_uid,
+        "series_instance_uid": result.series_instance_uid,
+    }
+
+
+def delivery_of(row: Row) -> Delivery:
+    """From `deliveries_due`."""
+    return Delivery(
+        delivery_id=row["delivery_id"],
+        job_id=row["job_id"],
+        peer=row["peer"],
+        path=Path(row["path"]),
+        sop_class_uid=row["sop_class_uid"],
+        sop_instance_uid=row["sop_instance_uid"],
+        attempt=row["attempt"],
+    )
+
+
+def delivery_status_of(row: Row) -> DeliveryStatus:
+    """From `deliveries_of_jobs`."""
+    return DeliveryStatus(
+        peer=row["peer"],
+        state=DeliveryState(row["state"]),
+        attempt=row["attempt"],
+        reason=row["reason"],
+        modality=row["modality"],
+        sop_class_uid=row["sop_class_uid"],
+        sop_instance_uid=row["sop_instance_uid"],
+        path=Path(row["path"]),
+    )
+
+
+def statuses_of(studies: Sequence[Row], deliveries: Sequence[Row]) -> tuple[StudyStatus, ...]:
+    """From `studies`, and `deliveries_of_jobs` for their jobs."""
+    by_job: dict[int, list[DeliveryStatus]] = defaultdict(list)
+    for row in deliveries:
+        by_job[row["job_id"]].append(delivery_status_of(row))
+    return tuple(_status_of(row, tuple(by_job.get(row["job_id"], ()))) for row in studies)
+
+
+def _status_of(row: Row, deliveries: tuple[DeliveryStatus, ...]) -> StudyStatus:
+    has_job = row["job_id"] is not None
+    return StudyStatus(
+        study_instance_uid=row["study_instance_uid"],
+        state=JobState(row["state"]) if has_job else NOTHING_TO_ANALYSE,
+        outcome=row["outcome"],
+        reason=row["reason"] if has_job else "nothing that came is an image",
+        attempt=row["attempt"] if has_job else 0,
+        instance_count=row["instance_count"],
+        image_count=row["image_count"],
+        received_at=row["received_at"],
+        settled_at=row["settled_at"],
+        finished_at=row["finished_at"],
+        summary=row["summary"],
+        deliveries=deliveries,
+    )
+
+
+def event_of(row: Row) -> Event:
+    """From `events_of_study`."""
+    return Event(row["at"], row["study_instance_uid"], row["job_id"], row["action"], row["reason"])

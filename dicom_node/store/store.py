@@ -1,0 +1,281 @@
+"""What the node remembers of studies, jobs and deliveries, and every step they may take; it runs SQL by name only.
+
+A step and its event are one transaction, on disk when the method returns. A Store may be shared by threads, and a file
+by processes that open a Store each; database.py says how. An image that comes in order is no event: its row says
+from whom and when.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from dicom_node.domain.delivery import Delivery, DeliveryState, ResultObject
+from dicom_node.domain.errors import StoreError
+from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState, may_follow
+from dicom_node.domain.status import Event, StudyStatus
+from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
+from dicom_node.store import rows
+from dicom_node.store.database import Database, Row
+from dicom_node.store.statements import named_queries, sql_text
+
+_QUERIES = named_queries(sql_text("queries.sql"))
+#: SQL files that bring a database from version n to n + 1, in order.
+_MIGRATIONS = ("schema.sql",)
+
+
+class Receipt(StrEnum):
+    """What a received instance is to what was received before."""
+
+    NEW = "new"
+    #: The same bytes came again.
+    DUPLICATE = "duplicate"
+    #: Other bytes under the same SOP Instance UID; the first ones stay.
+    CONFLICT = "conflict"
+
+
+class Store:
+    """One open database. Every method raises StoreError when the database refuses."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._run = database.run
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Open the database at `path`, made and brought up to date as needed; its folder must exist."""
+        return cls(Database.open(path, _QUERIES, tuple(map(sql_text, _MIGRATIONS))))
+
+    def close(self) -> None:
+        """Close the database; everything is on disk already."""
+        self._database.close()
+
+    def record_instance(self, instance: Instance, *, calling_ae: str, now: float) -> Receipt:
+        """Record what was received; a new image opens its study's job, or opens it again.
+
+        Other objects are recorded and change no job. Of two objects with one SOP Instance UID the first stays.
+        """
+        with self._database.change():
+            first = self._row("instance_by_uid", sop_instance_uid=instance.sop_instance_uid)
+            if first is None:
+                self._run("add_instance", **rows.instance_columns(instance), calling_ae_title=calling_ae, now=now)
+                if instance.kind is InstanceKind.IMAGE:
+                    self._image_arrived(instance.study_instance_uid, now)
+                return Receipt.NEW
+            if first["digest"] == instance.digest:
+                reason = f"{instance.sop_instance_uid} came again from {calling_ae}"
+                self._event(instance.study_instance_uid, None, Receipt.DUPLICATE, reason, now)
+                return Receipt.DUPLICATE
+            self._run("add_conflict", **rows.instance_columns(instance), calling_ae_title=calling_ae, now=now)
+            reason = f"{instance.sop_instance_uid} came from {calling_ae} with other content; the first stays"
+            for study in sorted({first["study_instance_uid"], instance.study_instance_uid}):
+                self._event(study, None, Receipt.CONFLICT, reason, now)
+            return Receipt.CONFLICT
+
+    def receiving(self) -> tuple[StudyActivity, ...]:
+        """The studies that are not settled; their activity is that of images only, since the job was opened."""
+        return tuple(map(rows.activity_of, self._run("studies_receiving")))
+
+    def settle(self, study_instance_uid: str, *, reason: str, now: float) -> None:
+        """The study is complete, as far as anyone can tell, for `reason`: its job waits for a worker."""
+        with self._database.change():
+            job = self._row("newest_job", study_instance_uid=study_instance_uid)
+            if job is None or job["state"] != JobState.RECEIVING:
+                found = "has no job" if job is None else f"is {job['state']}"
+                raise StoreError(f"study {study_instance_uid} {found}; only a study being received can be settled")
+            self._move(job, JobState.READY, reason, now)
+            self._run("note_settled", job_id=job["job_id"], settled_at=now)
+
+    def claim(self, worker: str, *, now: float, lease_s: float) -> Job | None:
+        """The job that waits longest, for `lease_s` seconds this worker's; None when none waits.
+
+        Jobs of workers that were not heard of in time are freed first, or have failed when that was their last try.
+        No two workers may have one name.
+        """
+        with self._database.change():
+            for lost in self._run("jobs_without_lease", now=now):
+                self._try_again(lost, f"worker {lost['worker']} was not heard of in time", now)
+            waiting = self._row("next_job")
+            if waiting is None:
+                return None
+            _check_step(waiting, JobState.RUNNING)
+            job_id = waiting["job_id"]
+            [job] = self._run("lease_job", job_id=job_id, worker=worker, lease_until=now + lease_s)
+            self._event(job["study_instance_uid"], job_id, JobState.RUNNING, f"claimed by worker {worker}", now)
+            return rows.job_of(job)
+
+    def heartbeat(self, job_id: int, worker: str, *, now: float, lease_s: float) -> bool:
+        """Prolong the lease; False when it is not this worker's any more, so that its work is in vain."""
+        with self._database.change():
+            return bool(self._run("extend_lease", job_id=job_id, worker=worker, lease_until=now + lease_s))
+
+    def instances(self, study_instance_uid: str) -> tuple[Instance, ...]:
+        """Everything received for a study, of every kind, in the order of arrival."""
+        found = self._run("instances_of_study", study_instance_uid=study_instance_uid)
+        return tuple(map(rows.instance_of, found))
+
+    def is_own_result(self, sop_instance_uid: str) -> bool:
+        """Whether a job of this node made that object."""
+        return bool(self._run("result_by_uid", sop_instance_uid=sop_instance_uid))
+
+    def finish(
+        self, job_id: int, worker: str, *, outcome: str, summary: str, results: Sequence[ResultObject],
+        peers: Sequence[str], now: float,
+    ) -> bool:  # fmt: skip
+        """The analysis is made: record its outcome, its `summary` (JSON text) and its results, in sending order.
+
+        Each result is to be delivered to each peer. False, and nothing is written, when the lease is not this
+        worker's any more.
+        """
+        with self._database.change():
+            job = self._leased(job_id, worker)
+            if job is None:
+                return False
+            self._run("note_outcome", job_id=job_id, outcome=outcome, summary=summary)
+            self._run("note_finished", job_id=job_id, now=now)
+            for result in results:
+                [added] = self._run("add_result", job_id=job_id, **rows.result_columns(result))
+                for peer in peers:
+                    self._run("add_delivery", job_id=job_id, result_id=added["result_id"], peer=peer, now=now)
+            if results and peers:
+                reason = f"{len(results)} results on their way to {', '.join(peers)}"
+                self._move(job, JobState.DELIVERING, reason, now)
+            else:
+                self._move(job, JobState.DONE, "nobody to send results to" if results else "no results to send", now)
+            return True
+
+    def give_up(self, job_id: int, worker: str, *, reason: str, now: float) -> JobState:
+        """The analysis broke off: READY to be tried again, or FAILED after the last try.
+
+        When the lease is not this worker's any more nothing is written; the state is what others made of the job.
+        """
+        with self._database.change():
+            job = self._leased(job_id, worker)
+            return JobState(self._job(job_id)["state"]) if job is None else self._try_again(job, reason, now)
+
+    def hold(self, job_id: int, worker: str, *, reason: str, now: float) -> bool:
+        """The job waits for a person. False, and nothing is written, when the lease is not this worker's any more."""
+        with self._database.change():
+            job = self._leased(job_id, worker)
+            if job is None:
+                return False
+            self._move(job, JobState.HELD, reason, now)
+            self._run("note_finished", job_id=job_id, now=now)
+            return True
+
+    def due(self, *, now: float) -> tuple[Delivery, ...]:
+        """What may be sent now. Objects of one job for one peer come in sending order, none before one that waits.
+
+        Whoever sends them stops at the first of a job that fails, and asks again.
+        """
+        return tuple(map(rows.delivery_of, self._run("deliveries_due", now=now)))
+
+    def sent(self, delivery_id: int, *, status: int, now: float) -> None:
+        """The peer has the object, by its DIMSE `status`."""
+        with self._database.change():
+            self._decide(delivery_id, DeliveryState.SENT, "", status, now)
+
+    def postpone(self, delivery_id: int, *, reason: str, due_at: float, now: float) -> None:
+        """The try failed for `reason`; the next is at `due_at`. Only a reason that is news becomes an event."""
+        with self._database.change():
+            delivery = self._pending(delivery_id)
+            self._run("postpone_delivery", delivery_id=delivery_id, reason=reason, due_at=due_at)
+            if reason != delivery["reason"]:
+                self._delivery_event(delivery, "postponed", reason, now)
+
+    def dead(self, delivery_id: int, *, reason: str, now: float) -> None:
+        """The peer will never take the object, for `reason`."""
+        with self._database.change():
+            self._decide(delivery_id, DeliveryState.DEAD, reason, None, now)
+
+    def studies(self, limit: int | None = None) -> tuple[StudyStatus, ...]:
+        """How every study stands, the newest `limit` or all, newest first."""
+        with self._database.snapshot():
+            found = self._run("studies", most=-1 if limit is None else limit)
+            job_ids = json.dumps([row["job_id"] for row in found])
+            return rows.statuses_of(found, self._run("deliveries_of_jobs", job_ids=job_ids))
+
+    def events(self, study_instance_uid: str) -> tuple[Event, ...]:
+        """What happened to a study, in order."""
+        return tuple(map(rows.event_of, self._run("events_of_study", study_instance_uid=study_instance_uid)))
+
+    def _image_arrived(self, study_instance_uid: str, now: float) -> None:
+        job = self._row("newest_job", study_instance_uid=study_instance_uid)
+        state = None if job is None else JobState(job["state"])
+        if job is None or state not in (JobState.RECEIVING, JobState.READY):
+            reason = "first image" if job is None else f"late image, when job {job['job_id']} was {state}"
+            [job] = self._run(
+                "open_job", study_instance_uid=study_instance_uid, state=JobState.RECEIVING, reason=reason, now=now
+            )
+            self._event(study_instance_uid, job["job_id"], JobState.RECEIVING, reason, now)
+        elif state is JobState.READY:
+            self._move(job, JobState.RECEIVING, "late image, before a worker came", now)
+            self._run("note_settled", job_id=job["job_id"], settled_at=None)
+        self._run("note_image", job_id=job["job_id"], now=now)
+
+    def _try_again(self, job: Row, reason: str, now: float) -> JobState:
+        if job["attempt"] < MAXIMUM_ATTEMPTS:
+            return self._move(job, JobState.READY, reason, now)
+        self._run("note_finished", job_id=job["job_id"], now=now)
+        return self._move(job, JobState.FAILED, f"gave up after attempt {job['attempt']}: {reason}", now)
+
+    def _decide(self, delivery_id: int, state: DeliveryState, reason: str, status: int | None, now: float) -> None:
+        delivery = self._pending(delivery_id)
+        self._run("decide_delivery", delivery_id=delivery_id, state=state, reason=reason, status=status)
+        answer = reason if status is None else f"answered 0x{status:04X}"
+        self._delivery_event(delivery, state, answer, now)
+        job_id = delivery["job_id"]
+        fates = self._run("deliveries_of_jobs", job_ids=json.dumps([job_id]))
+        if any(fate["state"] == DeliveryState.PENDING for fate in fates):
+            return
+        [job] = self._run("job_by_id", job_id=job_id)
+        dead = [fate for fate in fates if fate["state"] == DeliveryState.DEAD]
+        if dead:
+            first = f"{dead[0]['modality']} to {dead[0]['peer']}: {dead[0]['reason']}"
+            self._move(job, JobState.FAILED, f"{len(dead)} of {len(fates)} deliveries are dead; {first}", now)
+        else:
+            self._move(job, JobState.DONE, f"all {len(fates)} deliveries arrived", now)
+
+    def _pending(self, delivery_id: int) -> Row:
+        delivery = self._row("delivery_by_id", delivery_id=delivery_id)
+        if delivery is None or delivery["state"] != DeliveryState.PENDING:
+            found = "does not exist" if delivery is None else f"is {delivery['state']} already"
+            raise StoreError(f"delivery {delivery_id} {found}; only a pending delivery can be decided or postponed")
+        return delivery
+
+    def _leased(self, job_id: int, worker: str) -> Row | None:
+        job = self._job(job_id)
+        return job if job["state"] == JobState.RUNNING and job["worker"] == worker else None
+
+    def _job(self, job_id: int) -> Row:
+        job = self._row("job_by_id", job_id=job_id)
+        if job is None:
+            raise StoreError(f"there is no job {job_id}; claim jobs from this database")
+        return job
+
+    def _move(self, job: Row, state: JobState, reason: str, now: float) -> JobState:
+        """The step, if the table of transitions allows it, and its event."""
+        _check_step(job, state)
+        self._run("move_job", job_id=job["job_id"], state=state, reason=reason)
+        self._event(job["study_instance_uid"], job["job_id"], state, reason, now)
+        return state
+
+    def _delivery_event(self, delivery: Row, action: str, reason: str, now: float) -> None:
+        told = f"{delivery['modality']} to {delivery['peer']}: {reason}"
+        self._event(delivery["study_instance_uid"], delivery["job_id"], action, told, now)
+
+    def _event(self, study_instance_uid: str, job_id: int | None, action: str, reason: str, now: float) -> None:
+        self._run(
+            "add_event", study_instance_uid=study_instance_uid, job_id=job_id, action=action, reason=reason, now=now
+        )
+
+    def _row(self, query: str, **values: str | int) -> Row | None:
+        found = self._run(query, **values)
+        return found[0] if found else None
+
+
+def _check_step(job: Row, state: JobState) -> None:
+    if not may_follow(JobState(job["state"]), state):
+        raise StoreError(f"job {job['job_id']} is {job['state']} and cannot become {state}; see domain/job.py")

@@ -1,0 +1,146 @@
+"""An Analysis in plain words and numbers, for `status`, `analyze` and the demo. No patient data, no pixels."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from inference.findings import Analysis, Outcome, Segment, StageRun, VolumeAnalysis
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class FindingSummary(_Record):
+    """One lesion."""
+
+    label: str
+    number: int
+    score: float
+    measurements: dict[str, float]
+
+
+class StageSummary(_Record):
+    """One stage run."""
+
+    stage: str
+    task: str
+    outcome: str
+    reason: str
+    label: str | None
+    score: float | None
+    findings: tuple[FindingSummary, ...]
+    algorithm: str | None
+    seconds: float
+
+
+class VolumeSummary(_Record):
+    """One stack of images."""
+
+    series_instance_uid: str
+    stack_number: int
+    stack_label: str
+    slices: int
+    rows: int
+    columns: int
+    stages: tuple[StageSummary, ...]
+
+
+class ExclusionSummary(_Record):
+    """One instance that was left out."""
+
+    sop_instance_uid: str
+    reason: str
+
+
+class StudySummary(_Record):
+    """Everything that was seen, found, and not done."""
+
+    study_instance_uid: str
+    outcome: str
+    volumes: tuple[VolumeSummary, ...]
+    exclusions: tuple[ExclusionSummary, ...]
+
+    @property
+    def seen(self) -> str:
+        """The answers of the classifiers, stack by stack."""
+        stacks = []
+        for volume in self.volumes:
+            labels = [
+                f"{s.label} ({s.score:.2f})" for s in volume.stages if s.label is not None and s.score is not None
+            ]
+            stacks.append(" > ".join(labels) or "nothing known")
+        return "; ".join(dict.fromkeys(stacks)) or "no images"
+
+    @property
+    def found(self) -> str:
+        """The lesions, or that a stage looked and found none."""
+        parts = []
+        for stage in (stage for volume in self.volumes for stage in volume.stages):
+            if stage.task == "classification" or stage.outcome != Outcome.COMPLETE:
+                continue
+            parts += [_in_words(finding) for finding in stage.findings] or [f"{stage.stage}: none found"]
+        return "; ".join(parts)
+
+    @property
+    def not_analysed(self) -> str:
+        """What was not done, with the reasons, each once."""
+        stages = [
+            f"{stage.stage}: {stage.reason}" for volume in self.volumes for stage in volume.stages if stage.reason
+        ]
+        return "; ".join(dict.fromkeys([*stages, *(exclusion.reason for exclusion in self.exclusions)]))
+
+
+def _in_words(finding: FindingSummary) -> str:
+    numbers = ", ".join(f"{value:.1f} {name.rpartition('_')[2]}" for name, value in finding.measurements.items())
+    return f"{finding.label} {finding.number}" + (f" ({numbers})" if numbers else "")
+
+
+def _finding(segment: Segment) -> FindingSummary:
+    return FindingSummary(
+        label=segment.label,
+        number=segment.number,
+        score=round(segment.mean_score, 4),
+        measurements={str(m.quantity): round(m.value, 3) for m in segment.measurements},
+    )
+
+
+def _stage(run: StageRun) -> StageSummary:
+    answer = run.classification
+    return StageSummary(
+        stage=run.stage,
+        task=run.task,
+        outcome=run.outcome,
+        reason=run.reason,
+        label=None if answer is None else answer.label,
+        score=None if answer is None else round(answer.score, 4),
+        findings=tuple(_finding(segment) for segment in run.segments),
+        algorithm=None if run.algorithm is None else f"{run.algorithm.name} {run.algorithm.version}",
+        seconds=round(run.seconds, 3),
+    )
+
+
+def _volume(analysis: VolumeAnalysis) -> VolumeSummary:
+    volume = analysis.volume
+    slices, rows, columns = volume.shape
+    return VolumeSummary(
+        series_instance_uid=volume.series_instance_uid,
+        stack_number=volume.stack_number,
+        stack_label=volume.stack_label,
+        slices=slices,
+        rows=rows,
+        columns=columns,
+        stages=tuple(_stage(run) for run in analysis.runs),
+    )
+
+
+def summarise(analysis: Analysis) -> StudySummary:
+    """What a person wants to know of an analysis."""
+    return StudySummary(
+        study_instance_uid=analysis.study_instance_uid,
+        outcome=analysis.outcome,
+        volumes=tuple(_volume(volume) for volume in analysis.volumes),
+        exclusions=tuple(
+            ExclusionSummary(sop_instance_uid=e.sop_instance_uid, reason=e.reason) for e in analysis.exclusions
+        ),
+    )

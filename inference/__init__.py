@@ -1,0 +1,1 @@
+"""Pixels in, findings out: numpy and torch, no DICOM library, no network."""

@@ -1,0 +1,98 @@
+"""Numbers from a network become findings: scores to a label, a score map to lesions with their measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects, label
+from scipy.spatial import ConvexHull
+from scipy.spatial.distance import cdist
+
+from inference.cards import OperatingPoint
+from inference.findings import Classification, Measurement, Quantity, Segment
+from inference.volume import Volume
+
+#: Voxels that touch at a corner belong to one lesion.
+_CONNECTIVITY = np.ones((3, 3, 3), np.int8)
+_PLANES = ("sagittal", "coronal", "axial")
+
+
+def slices_to_show(count: int, wanted: int = 9) -> tuple[int, ...]:
+    """Indices spread over the middle four fifths of a stack, where the anatomy is; every slice of a short stack."""
+    if count <= wanted:
+        return tuple(range(count))
+    return tuple(int(i) for i in np.linspace(0.1 * (count - 1), 0.9 * (count - 1), wanted).round())
+
+
+def plane_of(volume: Volume) -> str | None:
+    """The anatomical plane nearest to the stack's, from its geometry; None where the source states none."""
+    if volume.affine is None:
+        return None
+    normal = np.cross(volume.affine[:3, 1], volume.affine[:3, 2])
+    return _PLANES[int(np.abs(normal).argmax())]
+
+
+def classification(classes: Sequence[str], scores: NDArray[np.float32], slices: tuple[int, ...]) -> Classification:
+    """One answer from the scores (slice, class) of several slices: their mean."""
+    mean = scores.mean(0)
+    best = int(mean.argmax())
+    return Classification(
+        label=classes[best],
+        score=float(mean[best]),
+        scores=tuple((name, float(score)) for name, score in zip(classes, mean, strict=True)),
+        slices=slices,
+    )
+
+
+def is_outside(answer: Classification, question: str, minimum_score: Mapping[str, float]) -> bool:
+    """Whether no class is likely enough for an answer."""
+    return answer.score < minimum_score.get(question, 0.0)
+
+
+def axes_mm(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> tuple[float, float]:
+    """Longest diameter of a 2-D mask (row, column) and the widest extent at right angles to it, in mm,
+    pixel corners included."""
+    rows, columns = np.nonzero(mask)
+    corners = np.concatenate([np.stack([rows + dr, columns + dc], 1) for dr in (0, 1) for dc in (0, 1)]) * np.array(
+        spacing_mm
+    )
+    hull = corners[ConvexHull(corners).vertices]
+    distances = cdist(hull, hull)
+    one, other = np.unravel_index(distances.argmax(), distances.shape)
+    long = float(distances[one, other])
+    direction = (hull[other] - hull[one]) / long
+    across = hull @ np.array([-direction[1], direction[0]])
+    return long, float(across.max() - across.min())
+
+
+def _measure(volume: Volume, mask: NDArray[np.bool_]) -> tuple[Measurement, ...]:
+    """What the source's geometry allows to measure."""
+    measurements = []
+    voxel = volume.voxel_volume_mm3
+    if voxel is not None:
+        measurements.append(Measurement(Quantity.VOLUME_ML, float(mask.sum()) * voxel / 1000))
+    if volume.pixel_spacing_mm is not None:
+        largest = int(mask.sum((1, 2)).argmax())
+        long, short = axes_mm(mask[largest], volume.pixel_spacing_mm)
+        measurements.append(Measurement(Quantity.LONG_AXIS_MM, long, largest))
+        measurements.append(Measurement(Quantity.SHORT_AXIS_MM, short, largest))
+    return tuple(measurements)
+
+
+def lesions(volume: Volume, scores: NDArray[np.float32], name: str, point: OperatingPoint) -> tuple[Segment, ...]:
+    """Connected components of scores (slice, row, column) above the threshold, small ones dropped, largest first."""
+    components, _ = label(scores > point.threshold, _CONNECTIVITY)
+    voxel = volume.voxel_volume_mm3
+    smallest = point.minimum_pixels if voxel is None else point.minimum_volume_ml * 1000 / voxel
+    sizes = np.bincount(components.ravel())
+    boxes = find_objects(components)
+    keep = sorted(
+        (i for i in range(1, len(sizes)) if sizes[i] >= smallest), key=lambda i: (-sizes[i], boxes[i - 1][0].start)
+    )
+    found = []
+    for number, component in enumerate(keep, start=1):
+        mask = components == component
+        found.append(Segment(name, number, mask, float(scores[mask].mean()), _measure(volume, mask)))
+    return tuple(found)

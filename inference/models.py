@@ -1,0 +1,91 @@
+"""Model packages made ready: weights in a network, a volume in, scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from inference.architectures import build
+from inference.cards import WEIGHTS_FILE
+from inference.findings import Classification, Task
+from inference.interpret import classification, slices_to_show
+from inference.registry import BrokenPackage, Package
+from inference.transforms import prepare
+from inference.volume import Volume
+from inference.weights_file import load_weights
+
+#: Slices per forward pass: bounds the memory a long stack takes.
+_AT_ONCE = 8
+
+
+class Classifier:
+    """A package that answers one or several questions with one forward pass."""
+
+    def __init__(self, package: Package, network: nn.Module) -> None:
+        self.package = package
+        self._network = network
+
+    def answers(self, volume: Volume) -> dict[str, Classification]:
+        """The best class per question, from several slices of the volume."""
+        card, slices = self.package.card, slices_to_show(volume.shape[0])
+        pictures, _ = prepare(volume.pixels[list(slices)], volume.window, card.preparation)
+        parts: dict[str, list[Tensor]] = {question: [] for question in card.questions}
+        with torch.inference_mode():
+            for some in pictures.split(_AT_ONCE):
+                for question, logits in self._network(some.contiguous(memory_format=torch.channels_last)).items():
+                    parts[question].append(logits.softmax(1))
+        return {
+            question: classification(classes, torch.cat(parts[question]).numpy(), slices)
+            for question, classes in card.questions.items()
+        }
+
+
+class Segmenter:
+    """A package that gives every voxel a score."""
+
+    def __init__(self, package: Package, network: nn.Module) -> None:
+        self.package = package
+        self._network = network
+
+    def scores(self, volume: Volume) -> NDArray[np.float32]:
+        """Scores 0..1 (slice, row, column) on the volume's own grid."""
+        pictures, placement = prepare(volume.pixels, volume.window, self.package.card.preparation)
+        parts = []
+        with torch.inference_mode():
+            for some in pictures.split(_AT_ONCE):
+                logits = self._network(some.contiguous(memory_format=torch.channels_last))
+                parts.append(placement.restore(logits[:, 0].sigmoid()))
+        return torch.cat(parts).numpy()
+
+
+Model = Classifier | Segmenter
+_KINDS: Mapping[Task, type[Classifier] | type[Segmenter]] = {
+    Task.CLASSIFICATION: Classifier,
+    Task.SEGMENTATION: Segmenter,
+}
+
+
+def load(package: Package) -> Model | BrokenPackage:
+    """Build the network and fill in the weights; a package whose tensors do not fit says which."""
+    card = package.card
+    if card.task not in _KINDS:
+        return BrokenPackage(package.folder, f"this version runs no {card.task} packages; remove it from the folder")
+    try:
+        network = build(card.architecture, card.questions)
+        network.load_state_dict(load_weights(package.folder / WEIGHTS_FILE))
+    except KeyError as error:
+        return BrokenPackage(package.folder, str(error.args[0]))
+    except RuntimeError as error:  # torch lists every tensor that does not fit; the first line is enough
+        return BrokenPackage(
+            package.folder, f"its weights do not fit architecture {card.architecture}: {str(error).splitlines()[0]}"
+        )
+    return _KINDS[card.task](package, network.eval().to(memory_format=torch.channels_last))
+
+
+def load_all(packages: Mapping[str, Package | BrokenPackage]) -> dict[str, Model | BrokenPackage]:
+    """Make every whole package ready; what is broken stays listed with its reason."""
+    return {name: load(package) if isinstance(package, Package) else package for name, package in packages.items()}

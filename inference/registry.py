@@ -1,0 +1,79 @@
+"""Which model packages are installed, and whether each is whole: card readable, weights as the card says.
+
+A package is a folder with card.json and weights.safetensors. A package that is not whole is listed with its
+reason and never loaded. Importable without torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from inference.cards import CARD_FILE, WEIGHTS_FILE, Card
+from inference.findings import Algorithm
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A model package that is whole."""
+
+    folder: Path
+    card: Card
+    #: sha256 of card.json, which itself names the weights' digest: any change of either changes it.
+    digest: str
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """How result objects name it."""
+        point = self.card.operating_point
+        parameters = [(f"minimum score, {question}", f"{score:g}") for question, score in point.minimum_score.items()]
+        if not parameters:
+            parameters = [
+                ("threshold", f"{point.threshold:g}"),
+                ("minimum volume in mL", f"{point.minimum_volume_ml:g}"),
+            ]
+        return Algorithm(self.card.name, self.card.version, self.card.manufacturer, self.digest, tuple(parameters))
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenPackage:
+    """A folder that should be a model package and is not usable."""
+
+    folder: Path
+    reason: str
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_package(folder: Path) -> Package | BrokenPackage:
+    """Check one package folder from card to weights."""
+    card_path, weights_path = folder / CARD_FILE, folder / WEIGHTS_FILE
+    try:
+        card = Card.model_validate_json(card_path.read_bytes())
+    except OSError:
+        return BrokenPackage(folder, f"{CARD_FILE} cannot be read; install the package again")
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        return BrokenPackage(folder, f"{CARD_FILE}: {place}: {first['msg']}; install the package again")
+    if not weights_path.is_file():
+        return BrokenPackage(folder, f"{WEIGHTS_FILE} is missing; install the package again")
+    if sha256_of(weights_path) != card.weights_sha256:
+        return BrokenPackage(
+            folder, f"{WEIGHTS_FILE} does not have the digest its card names; install the package again"
+        )
+    return Package(folder, card, sha256_of(card_path))
+
+
+def installed(folder: Path) -> dict[str, Package | BrokenPackage]:
+    """Every package under `folder`, by folder name; empty when the folder does not exist."""
+    if not folder.is_dir():
+        return {}
+    return {child.name: open_package(child) for child in sorted(folder.iterdir()) if (child / CARD_FILE).exists()}

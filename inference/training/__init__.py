@@ -1,0 +1,1 @@
+"""Training: recipes, pictures, augmentation, the loop, and the package that comes out."""

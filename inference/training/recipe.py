@@ -1,0 +1,114 @@
+"""A recipe: everything that decides what a training makes, in one YAML file."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from inference.cards import DataSource, OperatingPoint, Preparation
+from inference.findings import Task
+
+_VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be followed; says which key and why."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Question(_Record):
+    """One head: which column of labels.csv answers it, for which rows."""
+
+    classes: tuple[str, ...] = Field(min_length=1)
+    column: str
+    #: Only rows with these values are asked.
+    where: dict[str, str] = Field(default_factory=dict)
+    #: Values of the column that are none of the classes: trained towards "no idea".
+    outside: tuple[str, ...] = ()
+
+
+class Augmentation(_Record):
+    """How far a training picture may differ from its original."""
+
+    rotate_degrees: float = 15.0
+    scale: float = 0.15
+    shift: float = 0.06
+    flip: float = Field(default=0.5, ge=0, le=1)
+    quarter_turns: float = Field(default=0.0, ge=0, le=1)
+    gamma: float = 0.35
+    contrast: float = 0.2
+    brightness: float = 0.1
+    blur: float = Field(default=0.2, ge=0, le=1)
+    noise: float = 0.03
+
+
+class Phase(_Record):
+    """A stretch of epochs at one input size; the learning rate falls over all phases together."""
+
+    size: int
+    epochs: int
+    batch: int
+    learning_rate: float
+
+
+class Phantoms(_Record):
+    """Generated pictures mixed in, so that the demo's studies are part of the model's world."""
+
+    pictures: int = 0
+    #: Generated pictures of nothing the cascade knows.
+    outside: int = 0
+
+
+class Data(_Record):
+    """Where the pictures are and what they are."""
+
+    layout: Literal["labels-csv", "lgg-index"]
+    root: Path
+    #: Pictures drawn per epoch; 0 takes every picture once.
+    per_epoch: int = 0
+    phantoms: Phantoms = Phantoms()
+    sources: tuple[DataSource, ...]
+
+
+class Recipe(_Record):
+    """Read with `load_recipe`."""
+
+    name: str
+    version: str
+    manufacturer: str
+    task: Task
+    architecture: str
+    seed: int
+    questions: dict[str, Question]
+    preparation: Preparation
+    operating_point: OperatingPoint = OperatingPoint()
+    planes: tuple[str, ...] = ()
+    data: Data
+    augmentation: Augmentation = Augmentation()
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    weight_decay: float = 0.02
+    intended_use: str
+    limitations: tuple[str, ...]
+    licence: str
+
+    @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """Classes per question, as the network is built."""
+        return {name: question.classes for name, question in self.questions.items()}
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe; `${NAME:-default}` in its text takes an environment variable. Raises RecipeError."""
+    text = _VARIABLE.sub(lambda match: os.environ.get(match[1], match[2]), path.read_text(encoding="utf-8"))
+    try:
+        return Recipe.model_validate(yaml.safe_load(text))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: {error}") from error

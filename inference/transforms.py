@@ -1,0 +1,86 @@
+"""Pixels to network input and back: the one implementation that training and inference share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from inference.cards import Preparation
+from inference.volume import Window
+
+#: ITU-R BT.601 luma, as PS3.3 C.7.6.3.1.2 uses for YBR_FULL.
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the source grid lies in the square input: scaled by one factor, centred, the rest padded."""
+
+    rows: int
+    columns: int
+    size: int
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """(rows, columns) of the picture within the square."""
+        scale = self.size / max(self.rows, self.columns)
+        return max(1, round(self.rows * scale)), max(1, round(self.columns * scale))
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """(top, left) padding."""
+        rows, columns = self.inner
+        return (self.size - rows) // 2, (self.size - columns) // 2
+
+    def restore(self, maps: Tensor) -> Tensor:
+        """(n, size, size) maps of the square to (n, rows, columns) of the source grid."""
+        (top, left), (rows, columns) = self.offset, self.inner
+        inner = maps[:, None, top : top + rows, left : left + columns].float()
+        restored = functional.interpolate(
+            inner, (self.rows, self.columns), mode="bilinear", align_corners=False, antialias=True
+        )
+        return restored[:, 0]
+
+
+def to_unit(pixels: NDArray[np.float32], window: Window | None, preparation: Preparation) -> NDArray[np.float32]:
+    """A stack (slice, row, column[, RGB]) as grey 0..1 (slice, row, column): window if asked for, then percentiles."""
+    grey = pixels @ LUMA if pixels.ndim == 4 else pixels
+    if preparation.use_window and window is not None:
+        grey = np.clip(grey, window.lower, window.upper)
+    low, high = np.percentile(grey, (preparation.lower_percentile, preparation.upper_percentile))
+    if high <= low:  # nearly everything has one value: only the extremes can tell anything apart
+        low, high = float(grey.min()), float(grey.max())
+    unit: NDArray[np.float32] = np.clip((grey - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    return unit
+
+
+def place(unit: NDArray[np.float32], size: int) -> tuple[Tensor, Placement]:
+    """Grey 0..1 (n, rows, columns) to the square (n, 1, size, size), aspect kept, black around; and the way back."""
+    _, rows, columns = unit.shape
+    placement = Placement(rows, columns, size)
+    (top, left), (inner_rows, inner_columns) = placement.offset, placement.inner
+    scaled = functional.interpolate(
+        torch.from_numpy(np.ascontiguousarray(unit))[:, None],
+        (inner_rows, inner_columns),
+        mode="bilinear",
+        align_corners=False,
+        antialias=True,
+    )
+    padding = (left, size - inner_columns - left, top, size - inner_rows - top)
+    return functional.pad(scaled, padding), placement
+
+
+def standardise(square: Tensor, preparation: Preparation) -> Tensor:
+    """0..1 to what the network was trained on."""
+    return (square - preparation.mean) / preparation.std
+
+
+def prepare(pixels: NDArray[np.float32], window: Window | None, preparation: Preparation) -> tuple[Tensor, Placement]:
+    """The whole way: (slice, row, column[, RGB]) to (slice, 1, size, size) float32, and the way back for maps."""
+    square, placement = place(to_unit(pixels, window, preparation), preparation.size)
+    return standardise(square, preparation), placement

@@ -1,0 +1,1 @@
+"""Findings in, DICOM out: no network, no torch, no clock, no randomness."""

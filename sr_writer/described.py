@@ -1,0 +1,146 @@
+"""Findings with everything that all result objects must say in the same way: identity, words, codes, outlines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pydicom import Dataset
+from pydicom.sr.coding import Code
+
+from inference.findings import Algorithm, Analysis, Measurement, Quantity, Region, Segment, StageRun, VolumeAnalysis
+from inference.volume import FrameReference, Volume
+from sr_writer import codes
+from sr_writer.inheritance import classified_region
+from sr_writer.outlines import Outline, box, trace
+from sr_writer.provenance import Provenance, derived_uid, device_uid, named
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DescribedFinding:
+    """One lesion or box as every object names it."""
+
+    source: Segment | Region
+    algorithm: Algorithm
+    concept: Code
+    site: Code | None
+    #: The pair that says "the same lesion" in SR, SEG and GSPS (TID 4108; IHE AIR 6.5.3.7).
+    tracking_id: str
+    tracking_uid: str
+    #: For a reader, at most 64 characters.
+    label: str
+    score: float
+    #: Every contour on every slice.
+    outlines: tuple[Outline, ...]
+    #: The contour that stands for the finding where only one can be shown.
+    main: Outline
+    measurements: tuple[Measurement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DescribedVolume:
+    """One volume, what its stages answered, and its findings."""
+
+    #: 1-based within the analysis.
+    number: int
+    volume: Volume
+    runs: tuple[StageRun, ...]
+    #: Headers of the volume's frames in the order of its slices; a multi-frame instance repeats.
+    headers: tuple[Dataset, ...]
+    findings: tuple[DescribedFinding, ...]
+
+    @property
+    def segments(self) -> tuple[DescribedFinding, ...]:
+        """The findings that are voxels; the n-th of them is Segment Number n in the volume's SEG."""
+        return tuple(each for each in self.findings if isinstance(each.source, Segment))
+
+    def frame(self, outline: Outline) -> FrameReference:
+        """The source frame that an outline lies on."""
+        return self.volume.frames[outline.slice_index]
+
+
+def describe(analysis: Analysis, provenance: Provenance) -> tuple[DescribedVolume, ...]:
+    """Describe all volumes. Raises ValueError for a finding without an algorithm or without a single pixel."""
+    return tuple(_describe_volume(number, each, provenance) for number, each in enumerate(analysis.volumes, start=1))
+
+
+def _describe_volume(volume_number: int, analysed: VolumeAnalysis, provenance: Provenance) -> DescribedVolume:
+    headers = tuple(provenance.sources[frame.sop_instance_uid] for frame in analysed.volume.frames)
+    place = _place(analysed.volume, headers[0])
+    findings = tuple(
+        _describe_finding(finding, number, run, analysed, place)
+        for run in analysed.runs
+        for number, finding in _numbered(run)
+    )
+    return DescribedVolume(volume_number, analysed.volume, analysed.runs, headers, findings)
+
+
+def _numbered(run: StageRun) -> Iterator[tuple[int, Segment | Region]]:
+    """Findings with the number that names them: a segment's own, a region's place in the stage run."""
+    for segment in run.segments:
+        yield segment.number, segment
+    yield from enumerate(run.regions, start=1)
+
+
+def _describe_finding(
+    finding: Segment | Region, number: int, run: StageRun, analysed: VolumeAnalysis, place: str
+) -> DescribedFinding:
+    if run.algorithm is None:
+        raise ValueError(f"stage {run.stage} has a finding but names no algorithm; a finding needs its maker")
+    label = f"{finding.label.replace('_', ' ')} {number}"[-64:]
+    outlines = _outlines(finding, analysed.volume)
+    if not outlines:
+        raise ValueError(f"{label} of stage {run.stage} holds no voxel; leave an empty segment out of the stage run")
+    fallback = codes.LESION if isinstance(finding, Segment) else codes.ABNORMAL
+    return DescribedFinding(
+        source=finding,
+        algorithm=named(run.algorithm),
+        concept=codes.finding(finding.label) or codes.finding(run.stage) or fallback,
+        site=codes.site(finding.label) or codes.site(run.stage) or _classified_site(analysed),
+        tracking_id=f"{label}, {run.stage}, {place}",
+        tracking_uid=_tracking_uid(analysed.volume, run, run.algorithm, label),
+        label=label,
+        score=finding.mean_score if isinstance(finding, Segment) else finding.score,
+        outlines=outlines,
+        main=_main(outlines, finding),
+        measurements=finding.measurements if isinstance(finding, Segment) else (),
+    )
+
+
+def _classified_site(analysed: VolumeAnalysis) -> Code | None:
+    region = classified_region(analysed.runs)
+    return None if region is None else region.concept
+
+
+def _outlines(finding: Segment | Region, volume: Volume) -> tuple[Outline, ...]:
+    if isinstance(finding, Segment):
+        return trace(finding.mask)
+    _, rows, columns = volume.shape
+    return (box(finding, rows, columns),)
+
+
+def _main(outlines: Sequence[Outline], finding: Segment | Region) -> Outline:
+    """The largest contour on the slice where the axes were measured, else on the slice of the largest area."""
+    measured = [
+        each.slice_index
+        for each in (finding.measurements if isinstance(finding, Segment) else ())
+        if each.quantity is Quantity.LONG_AXIS_MM and each.slice_index is not None
+    ]
+    areas: dict[int, float] = {}
+    for outline in outlines:
+        areas[outline.slice_index] = areas.get(outline.slice_index, 0.0) + outline.area
+    chosen = next((index for index in measured if index in areas), max(areas, key=lambda index: areas[index]))
+    return next(outline for outline in outlines if outline.slice_index == chosen)
+
+
+def _place(volume: Volume, header: Dataset) -> str:
+    """Which stack of the study, as a reader knows it."""
+    number = header.get("SeriesNumber")
+    series = "series without number" if number is None else f"series {number}"
+    return series if volume.stack_number == 1 else f"{series} stack {volume.stack_number}"
+
+
+def _tracking_uid(volume: Volume, run: StageRun, algorithm: Algorithm, label: str) -> str:
+    """The same lesion of the same images by the same model keeps its UID when the study is analysed again."""
+    frames = (f"{frame.sop_instance_uid}/{frame.frame_number}" for frame in volume.frames)
+    return derived_uid("tracking", device_uid(algorithm), run.stage, label, *frames)

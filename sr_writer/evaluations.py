@@ -1,0 +1,139 @@
+"""Qualitative evaluations of the report: what each stage answered, and, just as plainly, what it did not do and why.
+
+They stand in a container of their own below the root (TID 1500), never in a measurement group, because they have no
+coordinates. Found, looked for and absent, not done: three different answers, never one for another.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from highdicom.sr import (
+    CodeContentItem,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    ImageContentItem,
+    NumContentItem,
+    RelationshipTypeValues,
+    TextContentItem,
+    UIDRefContentItem,
+)
+from pydicom.config import IGNORE
+from pydicom.sr.coding import Code
+from pydicom.uid import UID
+
+from inference.findings import Analysis, Exclusion, Outcome, StageRun, Task
+from sr_writer import codes
+from sr_writer.described import DescribedVolume
+from sr_writer.groups import algorithm_identification
+from sr_writer.provenance import named
+
+RESEARCH_USE_ONLY = (
+    "Research use only. Made by artificial intelligence without human review. "
+    "Not a medical device, not for diagnosis or treatment."
+)
+NOTHING_TO_ANALYSE = "No image of this study could be analysed."
+
+_CONTAINS = RelationshipTypeValues.CONTAINS
+_MODIFIER = RelationshipTypeValues.HAS_CONCEPT_MOD
+_PROPERTY = RelationshipTypeValues.HAS_PROPERTIES
+
+#: (whether every stage is complete, whether something was found) to the summary (CID 6047).
+_SUMMARIES: Mapping[tuple[bool, bool], Code] = {
+    (True, True): codes.ALL_SUCCEEDED_WITH_FINDINGS,
+    (True, False): codes.ALL_SUCCEEDED_WITHOUT_FINDINGS,
+    (False, True): codes.NOT_ALL_SUCCEEDED_WITH_FINDINGS,
+    (False, False): codes.NOT_ALL_SUCCEEDED_WITHOUT_FINDINGS,
+}
+_REFUSALS: Mapping[Outcome, Code] = {Outcome.NOT_ATTEMPTED: codes.NOT_ATTEMPTED, Outcome.FAILED: codes.FAILED}
+
+
+def evaluations(analysis: Analysis, volumes: Sequence[DescribedVolume]) -> ContainerContentItem:
+    """The container (C0034375, UMLS, "Qualitative Evaluations")."""
+    container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
+    items: list[ContentItem] = [
+        TextContentItem(codes.COMMENT, RESEARCH_USE_ONLY, _CONTAINS),
+        CodeContentItem(codes.SUMMARY, _summary(analysis), _CONTAINS),
+    ]
+    if not analysis.runs:
+        items.append(TextContentItem(codes.COMMENT, NOTHING_TO_ANALYSE, _CONTAINS))
+    items.extend(_evaluation(run, described) for described in volumes for run in described.runs)
+    items.extend(_exclusions(analysis.exclusions))
+    container.ContentSequence = ContentSequence(items)
+    return container
+
+
+def _summary(analysis: Analysis) -> Code:
+    if not any(run.outcome is Outcome.COMPLETE for run in analysis.runs):
+        return codes.NONE_SUCCEEDED
+    found = any(run.segments or run.regions for run in analysis.runs)
+    return _SUMMARIES[analysis.outcome is Outcome.COMPLETE, found]
+
+
+def _evaluation(run: StageRun, described: DescribedVolume) -> CodeContentItem:
+    """One stage on one volume: question and answer, with stage, algorithm and series, score or reason below."""
+    question, answer = _answer(run)
+    item = CodeContentItem(question, answer, _CONTAINS)
+    children = ContentSequence([TextContentItem(codes.STAGE, run.stage, _MODIFIER)])
+    if run.algorithm is not None:
+        children.extend(algorithm_identification(named(run.algorithm)))
+    children.append(UIDRefContentItem(codes.SERIES_INSTANCE_UID, described.volume.series_instance_uid, _PROPERTY))
+    if run.reason:
+        children.append(TextContentItem(codes.REASON, run.reason, _PROPERTY))
+    if run.classification is not None:
+        score = round(run.classification.score, 4)
+        children.append(NumContentItem(codes.SCORE, score, codes.NO_UNITS, relationship_type=_PROPERTY))
+        children.extend(list(_images(described, run.classification.slices)))
+    item.ContentSequence = children
+    return item
+
+
+def _answer(run: StageRun) -> tuple[Code, Code]:
+    """(question, answer) of a stage run."""
+    if run.outcome is not Outcome.COMPLETE:
+        is_classification = run.task is Task.CLASSIFICATION
+        summary = codes.SUMMARY_OF_ANALYSES if is_classification else codes.SUMMARY_OF_DETECTIONS
+        return summary, _REFUSALS[run.outcome]
+    if run.classification is not None:
+        return codes.question(run.stage), codes.answer(run.classification.label)
+    return codes.finding(run.stage) or codes.FINDING, codes.ABSENT if run.found_nothing else codes.PRESENT
+
+
+def _images(described: DescribedVolume, slices: Sequence[int]) -> Iterator[ImageContentItem]:
+    """The frames that were looked at, one item per instance."""
+    frames: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index in slices:
+        frame = described.volume.frames[index]
+        numbers = frames[frame.sop_class_uid, frame.sop_instance_uid]
+        if frame.frame_number is not None:
+            numbers.append(frame.frame_number)
+    for (sop_class_uid, sop_instance_uid), numbers in frames.items():
+        yield ImageContentItem(
+            codes.SOURCE,
+            referenced_sop_class_uid=sop_class_uid,
+            referenced_sop_instance_uid=sop_instance_uid,
+            referenced_frame_numbers=numbers or None,
+            relationship_type=RelationshipTypeValues.INFERRED_FROM,
+        )
+
+
+def _exclusions(exclusions: Sequence[Exclusion]) -> Iterator[TextContentItem]:
+    """One item per reason and series, with the instances below it by UID: not all of them are images."""
+    groups: dict[tuple[str, str], list[Exclusion]] = defaultdict(list)
+    for exclusion in exclusions:
+        groups[exclusion.series_instance_uid, exclusion.reason].append(exclusion)
+    for (series_instance_uid, reason), members in groups.items():
+        item = TextContentItem(codes.NOT_ANALYSED, f"{len(members)}: {reason}", _CONTAINS)
+        uids = [(codes.SERIES_INSTANCE_UID, series_instance_uid)]
+        uids.extend((codes.INSTANCE_NOT_ANALYSED, member.sop_instance_uid) for member in members)
+        children = [UIDRefContentItem(name, uid, _PROPERTY) for name, uid in uids if _is_uid(uid)]
+        if children:
+            item.ContentSequence = ContentSequence(children)
+        yield item
+
+
+def _is_uid(text: str) -> bool:
+    """Whether an unreadable instance left a UID at all."""
+    return bool(text) and UID(text, IGNORE).is_valid

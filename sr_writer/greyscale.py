@@ -1,0 +1,93 @@
+"""How a source image wants its grey values shown, copied for a presentation state (PS3.3 C.11.1, C.11.6, C.11.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydicom import DataElement, Dataset
+
+from sr_writer.inheritance import element_of
+
+_RESCALE = ("RescaleIntercept", "RescaleSlope", "RescaleType")
+_WINDOW = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
+
+
+def add_greyscale(state: Dataset, images: Sequence[tuple[Dataset, int | None]]) -> None:
+    """Add Modality LUT, Softcopy VOI LUT and Presentation LUT as the images (header, frame number) have them.
+
+    A presentation state has one Modality LUT for all its images (C.11.1). Where theirs differ, none of the grey
+    pipeline before the Presentation LUT is written, and a display falls back on its own default.
+    """
+    first = images[0][0]
+    rescales = [_elements(header, frame, "PixelValueTransformationSequence", _RESCALE) for header, frame in images]
+    if all(each == rescales[0] for each in rescales):
+        _add_modality_lut(state, first, rescales[0])
+        windows = list(_voi_luts(images))
+        if windows:
+            state.SoftcopyVOILUTSequence = windows
+    state.PresentationLUTShape = "INVERSE" if first.get("PhotometricInterpretation") == "MONOCHROME1" else "IDENTITY"
+
+
+def _add_modality_lut(state: Dataset, first: Dataset, rescale: list[DataElement]) -> None:
+    """Modality LUT of the first image: its table, else slope and intercept with a type (Type 1 here)."""
+    table = element_of(first, "ModalityLUTSequence")
+    if table is not None and not table.is_empty:
+        state["ModalityLUTSequence"] = table
+        return
+    if {"RescaleIntercept", "RescaleSlope"} <= {element.keyword for element in rescale}:
+        for element in rescale:
+            state[element.tag] = element
+        if not state.get("RescaleType"):
+            state.RescaleType = "US"
+
+
+def _voi_luts(images: Sequence[tuple[Dataset, int | None]]) -> Iterator[Dataset]:
+    """Items of Softcopy VOI LUT Sequence: one for all images that agree, with their references where not all do."""
+    groups: list[tuple[list[DataElement], list[tuple[Dataset, int | None]]]] = []
+    for header, frame in images:
+        window = _elements(header, frame, "FrameVOILUTSequence", _WINDOW)
+        if not {"WindowCenter", "WindowWidth"} <= {element.keyword for element in window}:
+            window = _elements(header, frame, "FrameVOILUTSequence", ("VOILUTSequence",))
+        if not window:
+            continue
+        members = next((members for known, members in groups if known == window), None)
+        if members is None:
+            groups.append((window, [(header, frame)]))
+        else:
+            members.append((header, frame))
+    for window, members in groups:
+        item = Dataset()
+        for element in window:
+            item[element.tag] = element
+        if len(members) < len(images):
+            item.ReferencedImageSequence = list(_references(members))
+        yield item
+
+
+def _elements(header: Dataset, frame: int | None, group: str, keywords: Sequence[str]) -> list[DataElement]:
+    """Non-empty elements of one frame, from its functional group in an enhanced image (C.7.6.16)."""
+    holder = header
+    if frame is not None:
+        functional = [
+            *header.get("PerFrameFunctionalGroupsSequence", [])[frame - 1 : frame],
+            *header.get("SharedFunctionalGroupsSequence", []),
+        ]
+        holder = next((groups[group][0] for groups in functional if groups.get(group)), header)
+    found = (element_of(holder, keyword) for keyword in keywords)
+    return [element for element in found if element is not None and not element.is_empty]
+
+
+def _references(members: Sequence[tuple[Dataset, int | None]]) -> Iterator[Dataset]:
+    """Image SOP Instance Reference Macro items (Table 10-3), one per instance."""
+    frames: dict[str, list[int]] = {}
+    headers: dict[str, Dataset] = {}
+    for header, frame in members:
+        headers[header.SOPInstanceUID] = header
+        frames.setdefault(header.SOPInstanceUID, []).extend([] if frame is None else [frame])
+    for uid, header in headers.items():
+        item = Dataset()
+        item.ReferencedSOPClassUID = header.SOPClassUID
+        item.ReferencedSOPInstanceUID = uid
+        if frames[uid]:
+            item.ReferencedFrameNumber = frames[uid]
+        yield item

@@ -1,0 +1,194 @@
+"""What a result takes over from its source images: patient, study, place in the body; nothing is invented here."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterable
+
+from pydicom import DataElement, Dataset
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.errors import BytesLengthException
+
+from inference.findings import StageRun
+from sr_writer import codes
+
+logger = logging.getLogger(__name__)
+
+#: Type 2 attributes of the Patient and General Study modules: a result has them, empty where the source has none.
+_REQUIRED = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "StudyID",
+    "AccessionNumber",
+)
+#: Further attributes of Patient (C.7.1.1), General Study (C.7.2.1), Patient Study (C.7.2.2) and Clinical Trial
+#: Subject and Study (C.7.1.3, C.7.2.3), taken over where the source has them.
+_OPTIONAL = (
+    "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "TypeOfPatientID",
+    "PatientBirthTime",
+    "OtherPatientIDsSequence",
+    "OtherPatientNames",
+    "EthnicGroup",
+    "PatientComments",
+    "QualityControlSubject",
+    "PatientSpeciesDescription",
+    "PatientSpeciesCodeSequence",
+    "PatientBreedDescription",
+    "PatientBreedCodeSequence",
+    "BreedRegistrationSequence",
+    "ResponsiblePerson",
+    "ResponsiblePersonRole",
+    "ResponsibleOrganization",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "StudyDescription",
+    "IssuerOfAccessionNumberSequence",
+    "PhysiciansOfRecord",
+    "ConsultingPhysicianName",
+    "NameOfPhysiciansReadingStudy",
+    "ProcedureCodeSequence",
+    "ReferencedStudySequence",
+    "AdmittingDiagnosesDescription",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "MedicalAlerts",
+    "Allergies",
+    "SmokingStatus",
+    "PregnancyStatus",
+    "PatientState",
+    "PatientSexNeutered",
+    "AdditionalPatientHistory",
+    "AdmissionID",
+    "ClinicalTrialSponsorName",
+    "ClinicalTrialProtocolID",
+    "ClinicalTrialProtocolName",
+    "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName",
+    "ClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID",
+    "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription",
+)
+#: What highdicom reads from a source image: identity, pixel grid, geometry, compression history.
+_TECHNICAL = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "Modality",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "NumberOfFrames",
+    "FrameOfReferenceUID",
+    "PositionReferenceIndicator",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "DimensionOrganizationSequence",
+    "DimensionIndexSequence",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+)
+
+
+def inherit_patient_and_study(result: Dataset, source: Dataset) -> None:
+    """Make patient and study of `result` those of `source`, value for value after decoding; empty stays empty."""
+    result.StudyInstanceUID = source.StudyInstanceUID
+    for keyword in _REQUIRED:
+        element = element_of(source, keyword)
+        setattr(result, keyword, None)
+        if element is not None:
+            result[keyword] = element
+    for keyword in _OPTIONAL:
+        element = element_of(source, keyword)
+        if element is not None:
+            result[keyword] = element
+
+
+def inherit_body_part(result: Dataset, source: Dataset, runs: Iterable[StageRun]) -> None:
+    """Body Part Examined (C.7.3.1) of the source; where the source names none, the classified region does."""
+    element = element_of(source, "BodyPartExamined")
+    region = classified_region(runs)
+    if element is not None and not element.is_empty:
+        result["BodyPartExamined"] = element
+    elif region is not None:
+        result.BodyPartExamined = region.body_part_examined
+
+
+def inherit_laterality(result: Dataset, source: Dataset) -> None:
+    """Laterality (C.7.3.1, Type 2C) where the source states one clear side of a series or an image.
+
+    It is written empty, for unknown, where it is not known either whether the body part is a paired one.
+    """
+    sides = {str(source.get(keyword) or "") for keyword in ("Laterality", "ImageLaterality")} & {"R", "L"}
+    if len(sides) == 1:
+        result.Laterality = sides.pop()
+    elif "BodyPartExamined" not in result:
+        result.Laterality = None
+
+
+def classified_region(runs: Iterable[StageRun]) -> codes.BodyRegion | None:
+    """The part of the body that a classification stage saw."""
+    labels = (run.classification.label.lower() for run in runs if run.classification is not None)
+    return next((codes.REGIONS[label] for label in labels if label in codes.REGIONS), None)
+
+
+def technical_copy(source: Dataset) -> Dataset:
+    """The source as highdicom needs it and nothing more.
+
+    Patient and study are left empty, because highdicom refuses values that occur in practice; the result takes them
+    over itself.
+    """
+    stub = Dataset()
+    for keyword in _REQUIRED:
+        setattr(stub, keyword, None)
+    for keyword in _TECHNICAL:
+        element = element_of(source, keyword)
+        if element is not None and not element.is_empty:
+            stub[keyword] = element
+    return stub
+
+
+def element_of(source: Dataset, keyword: str) -> DataElement | None:
+    """A decoded copy of one element, free of the source's character set; None when absent or unreadable."""
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in source:
+        return None
+    try:
+        element = copy.deepcopy(source[tag])
+        if dictionary_VR(tag) == "SQ":
+            for item in element.value:
+                _decode(item)
+    except (ValueError, NotImplementedError, BytesLengthException):
+        logger.warning(
+            "Attribute %s of %s is unreadable and left out of the result.",
+            keyword,
+            source.get("SOPInstanceUID", "a sequence item"),
+            extra={"action": "inherit"},
+        )
+        return None
+    return element
+
+
+def _decode(item: Dataset) -> None:
+    """Decode the texts of a sequence item and forget which character set they came in."""
+    item.decode()
+    for dataset in (item, *(each for element in item.iterall() if element.VR == "SQ" for each in element.value)):
+        if "SpecificCharacterSet" in dataset:
+            del dataset.SpecificCharacterSet

@@ -1,0 +1,195 @@
+"""Findings of one volume as a Grayscale Softcopy Presentation State (PS3.3 A.33.1): outlines and words on the images.
+
+It repeats what the report says, for viewers that do not draw reports; it is never sent without one. Colour images get
+none: they need another object (Color Softcopy Presentation State) with an ICC profile that most of them lack.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+
+from inference.findings import Quantity
+from sr_writer.described import DescribedFinding, DescribedVolume
+from sr_writer.greyscale import add_greyscale
+from sr_writer.inheritance import inherit_body_part, inherit_laterality, technical_copy
+from sr_writer.outlines import Outline
+from sr_writer.provenance import Provenance, sign
+
+_SERIES_NUMBER = 9200
+_LAYER = "AI_RESEARCH"
+_COLOUR = (255, 80, 40)
+_WORDS: Mapping[Quantity, str] = {
+    Quantity.VOLUME_ML: "{:.1f} ml",
+    Quantity.LONG_AXIS_MM: "{:.0f} mm",
+    Quantity.SHORT_AXIS_MM: "x {:.0f} mm",
+}
+
+#: Width of a character and height of a line as parts of the image's, generous for the fonts of displays.
+_CHARACTER = 0.022
+_LINE = 0.06
+
+_Box = tuple[float, float, float, float]
+
+
+def can_be_presented(described: DescribedVolume) -> bool:
+    """Whether there is something to draw, on grey images."""
+    grey = all(header.get("SamplesPerPixel", 1) == 1 for header in described.headers)
+    return bool(described.findings) and grey and not described.volume.is_colour
+
+
+def presentation_state(described: DescribedVolume, provenance: Provenance) -> Dataset:
+    """The GSPS of one volume; it references exactly the images that it draws on."""
+    drawn = _by_slice(described)
+    images = [(described.headers[index], described.volume.frames[index].frame_number) for index in sorted(drawn)]
+    stubs = {header.SOPInstanceUID: _stub(header) for header, _ in images}
+    layer = hd.pr.GraphicLayer(
+        _LAYER, order=1, description="AI, research use only", display_color=hd.color.CIELabColor.from_rgb(*_COLOUR)
+    )
+    name = f"volume {described.number}"
+    state = hd.pr.GrayscaleSoftcopyPresentationState(
+        referenced_images=list(stubs.values()),
+        series_instance_uid=provenance.uid("PR series", name),
+        series_number=_SERIES_NUMBER + described.number,
+        sop_instance_uid=provenance.uid("PR", name),
+        instance_number=1,
+        manufacturer=provenance.equipment.manufacturer,
+        manufacturer_model_name=provenance.equipment.model_name,
+        software_versions=provenance.equipment.software_versions,
+        device_serial_number=provenance.equipment.device_serial_number,
+        content_label=_LAYER,
+        content_description="AI findings, research use only",
+        graphic_layers=[layer],
+        graphic_annotations=[_annotation(described, index, drawn[index], layer, stubs) for index in sorted(drawn)],
+    )
+    sign(state, provenance, "AI overlay - Research")
+    inherit_body_part(state, images[0][0], described.runs)
+    inherit_laterality(state, images[0][0])
+    add_greyscale(state, images)
+    _keep_pixel_shape(state, described)
+    return state
+
+
+def _by_slice(described: DescribedVolume) -> dict[int, list[tuple[DescribedFinding, Outline]]]:
+    drawn: dict[int, list[tuple[DescribedFinding, Outline]]] = defaultdict(list)
+    for finding in described.findings:
+        for outline in finding.outlines:
+            drawn[outline.slice_index].append((finding, outline))
+    return drawn
+
+
+def _annotation(
+    described: DescribedVolume,
+    index: int,
+    drawn: Sequence[tuple[DescribedFinding, Outline]],
+    layer: hd.pr.GraphicLayer,
+    stubs: Mapping[str, Dataset],
+) -> hd.pr.GraphicAnnotation:
+    """Everything on one slice: each outline, each finding's words once."""
+    frame = described.volume.frames[index]
+    return hd.pr.GraphicAnnotation(
+        referenced_images=[stubs[frame.sop_instance_uid]],
+        graphic_layer=layer,
+        referenced_frame_number=frame.frame_number,
+        graphic_objects=[_graphic(finding, outline) for finding, outline in drawn],
+        text_objects=list(_texts(described, drawn)),
+    )
+
+
+def _graphic(finding: DescribedFinding, outline: Outline) -> hd.pr.GraphicObject:
+    """One contour in the numbers that the report uses, too (C.10.5)."""
+    return hd.pr.GraphicObject(
+        graphic_type=hd.pr.GraphicTypeValues.POLYLINE,
+        graphic_data=outline.points,
+        units=hd.pr.AnnotationUnitsValues.PIXEL,
+        is_filled=False,
+        tracking_id=finding.tracking_id,
+        tracking_uid=finding.tracking_uid,
+    )
+
+
+def _texts(described: DescribedVolume, drawn: Sequence[tuple[DescribedFinding, Outline]]) -> Iterator[hd.pr.TextObject]:
+    """The words of each finding on a slice; numbers stand on the slice of its main contour only."""
+    _, rows, columns = described.volume.shape
+    taken = [_bounds([outline.points]) for _, outline in drawn]
+    for finding in dict.fromkeys(finding for finding, _ in drawn):
+        bounds = _bounds([outline.points for each, outline in drawn if each is finding])
+        is_main = any(outline is finding.main for each, outline in drawn if each is finding)
+        text = _words(finding) if is_main else f"AI {finding.label}"
+        place = _free_place(bounds, taken, (columns, rows), min(len(text) * _CHARACTER, 1.0) * columns)
+        taken.append(place)
+        yield hd.pr.TextObject(
+            text,
+            units=hd.pr.AnnotationUnitsValues.PIXEL,
+            bounding_box=place,
+            tracking_id=finding.tracking_id,
+            tracking_uid=finding.tracking_uid,
+        )
+
+
+def _words(finding: DescribedFinding) -> str:
+    numbers = " ".join(_WORDS[each.quantity].format(each.value) for each in finding.measurements)
+    return f"AI {finding.label}{', ' if numbers else ''}{numbers}"
+
+
+def _bounds(points: Sequence[NDArray[np.float64]]) -> _Box:
+    """(left, top, right, bottom) of some points."""
+    stacked = np.vstack(points)
+    (left, top), (right, bottom) = stacked.min(axis=0), stacked.max(axis=0)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def _free_place(bounds: _Box, taken: Sequence[_Box], size: tuple[int, int], width: float) -> _Box:
+    """A box for words near `bounds` that covers no lesion: below, above, right, left of it, else a corner.
+
+    `size` is (columns, rows). Below and above come first, because words that a display draws wider than their box
+    then still miss the lesion. Where even the corners are taken, the last one: words must stand somewhere.
+    """
+    columns, rows = size
+    height = rows * _LINE
+    gap = height / 2
+    left, top, right, bottom = bounds
+    middle = min(max((top + bottom - height) / 2, 0.0), rows - height)
+    centre = min(max((left + right - width) / 2, 0.0), columns - width)
+    origins = (
+        (centre, bottom + gap),
+        (centre, top - gap - height),
+        (right + gap, middle),
+        (left - gap - width, middle),
+        (0.0, 0.0),
+        (columns - width, 0.0),
+        (0.0, rows - height),
+        (columns - width, rows - height),
+    )
+    places = [(x, y, x + width, y + height) for x, y in origins]
+    inside = [each for each in places if each[0] >= 0 and each[1] >= 0 and each[2] <= columns and each[3] <= rows]
+    return next((each for each in inside if not any(_overlap(each, other) for other in taken)), inside[-1])
+
+
+def _overlap(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _stub(header: Dataset) -> Dataset:
+    """The source without its own grey pipeline, which is copied by `add_greyscale`."""
+    stub = technical_copy(header)
+    stub.SamplesPerPixel = 1
+    if "NumberOfFrames" in stub:
+        stub.SharedFunctionalGroupsSequence = [Dataset()]
+        stub.PerFrameFunctionalGroupsSequence = []
+    return stub
+
+
+def _keep_pixel_shape(state: Dataset, described: DescribedVolume) -> None:
+    """Displayed Area (C.10.4): pixels keep their physical shape, where highdicom takes them for square."""
+    spacing = described.volume.pixel_spacing_mm
+    if spacing is None:
+        return
+    for item in state.DisplayedAreaSelectionSequence:
+        del item.PresentationPixelAspectRatio
+        item.PresentationPixelSpacing = [round(value, 6) for value in spacing]

@@ -1,0 +1,138 @@
+"""The structured report (Comprehensive 3D SR, TID 1500): the root result, made whatever the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from highdicom import sr
+from pydicom import DataElement, Dataset
+from pydicom.sr.coding import Code
+
+from inference.findings import Analysis, Outcome
+from sr_writer import codes
+from sr_writer.described import DescribedVolume
+from sr_writer.evaluations import evaluations
+from sr_writer.groups import measurement_groups
+from sr_writer.inheritance import element_of, technical_copy
+from sr_writer.library import image_library
+from sr_writer.provenance import Provenance, derived_uid, device_uid, named, sign
+
+_SERIES_NUMBER = 9000
+_ENGLISH = sr.CodedConcept("en", "RFC5646", "English")
+#: Attributes of a Referenced Request Sequence item (C.17.2, all Type 2) besides the study.
+_REQUEST = (
+    "AccessionNumber",
+    "PlacerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequest",
+    "RequestedProcedureID",
+    "RequestedProcedureDescription",
+    "RequestedProcedureCodeSequence",
+)
+
+
+def report(
+    analysis: Analysis,
+    volumes: Sequence[DescribedVolume],
+    segmentations: Mapping[int, Dataset],
+    provenance: Provenance,
+) -> Dataset:
+    """The SR of an analysis; `segmentations` maps a volume's number to its SEG."""
+    sources = provenance.sources.values()
+    result = sr.Comprehensive3DSR(
+        evidence=[*(technical_copy(source) for source in sources), *segmentations.values()],
+        content=_document(analysis, volumes, segmentations, provenance),
+        series_instance_uid=provenance.uid("SR series"),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=provenance.uid("SR"),
+        instance_number=1,
+        manufacturer=provenance.equipment.manufacturer,
+        is_complete=analysis.outcome is Outcome.COMPLETE,
+        is_final=False,
+        is_verified=False,
+        coding_schemes=[codes.private_scheme()],
+    )
+    if analysis.outcome is not Outcome.COMPLETE:
+        result.CompletionFlagDescription = f"Analysis {analysis.outcome}; reasons are in the report"
+    sign(result, provenance, "AI findings - Research")
+    requests = _requests(provenance.subject)
+    if requests:
+        result.ReferencedRequestSequence = requests
+    return result
+
+
+def _document(
+    analysis: Analysis,
+    volumes: Sequence[DescribedVolume],
+    segmentations: Mapping[int, Dataset],
+    provenance: Provenance,
+) -> sr.ContainerContentItem:
+    """The content tree in the order of TID 1500."""
+    root = sr.ContainerContentItem(codes.REPORT_TITLE, template_id="1500")
+    content = sr.ContentSequence(sr.LanguageOfContentItemAndDescendants(_ENGLISH))
+    for observer in _observers(provenance):
+        content.extend(observer)
+    content.append(
+        sr.CodeContentItem(
+            codes.PROCEDURE_REPORTED, _procedure(provenance.subject), sr.RelationshipTypeValues.HAS_CONCEPT_MOD
+        )
+    )
+    if volumes:
+        content.append(image_library(volumes))
+    groups = [group for each in volumes for group in measurement_groups(each, segmentations.get(each.number))]
+    if groups:
+        measurements = sr.ContainerContentItem(
+            codes.IMAGING_MEASUREMENTS, relationship_type=sr.RelationshipTypeValues.CONTAINS
+        )
+        measurements.ContentSequence = sr.ContentSequence([item for group in groups for item in group])
+        content.append(measurements)
+    content.append(evaluations(analysis, volumes))
+    root.ContentSequence = content
+    return root
+
+
+def _observers(provenance: Provenance) -> list[sr.ObserverContext]:
+    """The algorithms observe (IHE AIR Table 6.5.3.1-1); where none ran, the node itself says so."""
+    equipment = provenance.equipment
+    attributes = [
+        sr.DeviceObserverIdentifyingAttributes(
+            uid=device_uid(algorithm),
+            manufacturer_name=named(algorithm).manufacturer,
+            model_name=named(algorithm).name,
+        )
+        for algorithm in provenance.algorithms
+    ] or [
+        sr.DeviceObserverIdentifyingAttributes(
+            uid=derived_uid("node", equipment.manufacturer, equipment.model_name, equipment.device_serial_number),
+            name=equipment.ae_title,
+            manufacturer_name=equipment.manufacturer,
+            model_name=equipment.model_name,
+            serial_number=equipment.device_serial_number,
+        )
+    ]
+    return [sr.ObserverContext(sr.CodedConcept.from_code(codes.DEVICE), each) for each in attributes]
+
+
+def _procedure(subject: Dataset) -> Code:
+    """The procedure code of the study, else what its modality tells (CID 100)."""
+    for keyword in ("ProcedureCodeSequence", "RequestedProcedureCodeSequence"):
+        for item in subject.get(keyword) or ():
+            parts = [str(item.get(part) or "") for part in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")]
+            if all(parts):
+                return Code(*parts)
+    return codes.PROCEDURES.get(str(subject.get("Modality")), codes.IMAGING_PROCEDURE)
+
+
+def _requests(subject: Dataset) -> list[Dataset]:
+    """Referenced Request Sequence (0040,A370) from the request attributes of the images."""
+    items = []
+    for request in subject.get("RequestAttributesSequence") or ():
+        item = Dataset()
+        item.StudyInstanceUID = request.get("StudyInstanceUID") or subject.StudyInstanceUID
+        item.ReferencedStudySequence = []
+        for keyword in _REQUEST:
+            element: DataElement | None = element_of(request, keyword)
+            setattr(item, keyword, None)
+            if element is not None:
+                item[keyword] = element
+        items.append(item)
+    return items

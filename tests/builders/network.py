@@ -1,0 +1,166 @@
+"""Peers on the loopback interface and in-memory stores, for tests of everything that talks DICOM."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from dicom_node.archive import Archive
+from dicom_node.domain.delivery import Delivery, Destination
+from dicom_node.domain.study import Instance, InstanceKind
+from dicom_node.receiving import Receiver
+from dicom_node.scp import Admission, AssociationRequest, Listener, StorageScp
+from dicom_node.spool import Spool
+from dicom_node.store import Receipt
+from tests.builders.datasets import encoded, mr_series
+
+HOST = "127.0.0.1"
+PATIENCE_S = 20.0
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def saved(dataset: Dataset, folder: Path) -> Path:
+    """The data set as a file, named by its SOP Instance UID."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{dataset.SOPInstanceUID}.dcm"
+    path.write_bytes(encoded(dataset))
+    return path
+
+
+def image_series(study: str = "study") -> list[Dataset]:
+    """Three small MR images with pixels."""
+    shape = (3, 64, 48)
+    return mr_series(shape, pixels=np.arange(np.prod(shape)).reshape(shape), study=study)
+
+
+def dataset_bytes(path: Path) -> bytes:
+    """What follows the file meta information of a DICOM file."""
+    content = path.read_bytes()
+    return content[144 + int.from_bytes(content[140:144], "little") :]
+
+
+@dataclass
+class MemoryRegister:
+    """Records received instances in memory, as the store does on disk; `heard` is set at each."""
+
+    instances: dict[str, Instance] = field(default_factory=dict)
+    callers: list[str] = field(default_factory=list)
+    heard: threading.Event = field(default_factory=threading.Event)
+
+    def record_instance(self, instance: Instance, *, calling_ae: str, now: float) -> Receipt:
+        """NEW, DUPLICATE for the same bytes, CONFLICT for others under the same UID."""
+        self.heard.set()
+        self.callers.append(calling_ae)
+        known = self.instances.setdefault(instance.sop_instance_uid, instance)
+        if known is instance:
+            return Receipt.NEW
+        return Receipt.DUPLICATE if known.digest == instance.digest else Receipt.CONFLICT
+
+
+@dataclass
+class MemoryDeliveries:
+    """Deliveries in memory, as the store keeps them on disk."""
+
+    waiting: dict[int, Delivery] = field(default_factory=dict)
+    due_at: dict[int, float] = field(default_factory=dict)
+    statuses: dict[int, int] = field(default_factory=dict)
+    reasons: dict[int, str] = field(default_factory=dict)
+    buried: dict[int, str] = field(default_factory=dict)
+
+    def add(self, path: Path, *, peer: str, job_id: int = 1) -> int:
+        """A delivery that is due at once; its ID."""
+        delivery_id = len(self.due_at) + 1
+        self.waiting[delivery_id] = Delivery(delivery_id, job_id, peer, path, "", path.stem, attempt=1)
+        self.due_at[delivery_id] = 0.0
+        return delivery_id
+
+    def due(self, *, now: float) -> tuple[Delivery, ...]:
+        """What is waiting and due, in the order it was added."""
+        return tuple(delivery for key, delivery in sorted(self.waiting.items()) if self.due_at[key] <= now)
+
+    def sent(self, delivery_id: int, *, status: int, now: float) -> None:
+        """Arrived."""
+        del self.waiting[delivery_id]
+        self.statuses[delivery_id] = status
+
+    def postpone(self, delivery_id: int, *, reason: str, due_at: float, now: float) -> None:
+        """One attempt more, later."""
+        waiting = self.waiting[delivery_id]
+        self.waiting[delivery_id] = replace(waiting, attempt=waiting.attempt + 1)
+        self.due_at[delivery_id] = due_at
+        self.reasons[delivery_id] = reason
+
+    def dead(self, delivery_id: int, *, reason: str, now: float) -> None:
+        """Given up."""
+        del self.waiting[delivery_id]
+        self.buried[delivery_id] = reason
+
+
+@dataclass(frozen=True, slots=True)
+class TestNode:
+    """A Storage SCP under test, and all it has touched."""
+
+    __test__ = False
+
+    scp: StorageScp
+    destination: Destination
+    folder: Path
+    register: MemoryRegister
+    stored: list[Instance]
+
+    @property
+    def files(self) -> list[Path]:
+        """Every instance file, of the spool and in conflict."""
+        return sorted(self.folder.rglob("*.dcm"))
+
+
+def let_all_in(request: AssociationRequest) -> None:
+    """Admission without conditions."""
+
+
+@contextmanager
+def running_node(
+    folder: Path,
+    *,
+    admission: Admission = let_all_in,
+    register: MemoryRegister | None = None,
+    port: int | None = None,
+) -> Iterator[TestNode]:
+    """A Storage SCP called NODE that listens, on a free port by default, until the block ends."""
+    destination = Destination("node", "NODE", HOST, port or free_port())
+    register = register or MemoryRegister()
+    receiver = Receiver(Spool(folder, minimum_free_bytes=0), register, lambda _class, _instance: InstanceKind.IMAGE)
+    stored: list[Instance] = []
+    scp = StorageScp(Listener("NODE", HOST, destination.port), receiver, admission, stored.append)
+    scp.start()
+    try:
+        yield TestNode(scp, destination, folder, register, stored)
+    finally:
+        scp.stop(grace_s=5.0)
+
+
+@contextmanager
+def running_archive(
+    folder: Path, *, port: int | None = None, known: tuple[Destination, ...] = (), route_to: Destination | None = None
+) -> Iterator[tuple[Archive, Destination]]:
+    """An embedded archive called ARCHIVE that listens until the block ends."""
+    destination = Destination("archive", "ARCHIVE", HOST, port or free_port())
+    archive = Archive("ARCHIVE", HOST, destination.port, folder, known, route_to)
+    archive.start()
+    try:
+        yield archive, destination
+    finally:
+        archive.stop()

@@ -1,0 +1,163 @@
+"""From bytes to a recorded instance."""
+
+import io
+import zlib
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+
+from dicom_node.domain.errors import CannotUnderstand, DatasetMismatch, OutOfResources, StoreError
+from dicom_node.domain.study import InstanceKind
+from dicom_node.receiving import Arrival, Receiver, identify
+from dicom_node.spool import Spool
+from dicom_node.store import Receipt
+from tests.builders.network import MemoryRegister, image_series
+
+MR = "1.2.840.10008.5.1.4.1.1.4"
+EXPLICIT, IMPLICIT, BIG, DEFLATED = (
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.1.99",
+)
+
+
+#: A sequence of undefined length and its first item, which holds the next.
+_LEVEL = b"\x08\x00\x06\x00SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
+
+
+def minimal(**attributes):
+    """A data set of little more than its UIDs."""
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = MR, "1.2.3.4.5"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.3", "1.2.3.4"
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def in_syntax(dataset, syntax):
+    """The data set, encoded."""
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = syntax == IMPLICIT, syntax != BIG
+    write_dataset(buffer, dataset)
+    content = buffer.getvalue()
+    if syntax == DEFLATED:
+        squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        content = squeeze.compress(content) + squeeze.flush()
+    return content
+
+
+def arrival(content, syntax=EXPLICIT):
+    """A request for the minimal data set that brings `content`."""
+    return Arrival(content, MR, "1.2.3.4.5", syntax, "MODALITY")
+
+
+def receiver(tmp_path, register):
+    """A receiver that takes everything for an image."""
+    return Receiver(Spool(tmp_path, minimum_free_bytes=0), register, lambda _class, _instance: InstanceKind.IMAGE)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED])
+def test_identifiers_are_found_in_every_encoding(syntax):
+    """Explicit, implicit, big endian and deflated data sets tell where they belong."""
+    dataset = minimal(PatientID="x", SpecificCharacterSet="ISO_IR 192", StudyDescription="long " * 9)
+    address = identify(arrival(in_syntax(dataset, syntax), syntax))
+    assert (address.study_instance_uid, address.series_instance_uid) == ("1.2.3", "1.2.3.4")
+
+
+@pytest.mark.filterwarnings("ignore:Unknown encoding:UserWarning")  # pydicom's, and all it does
+def test_an_unknown_character_set_is_no_obstacle():
+    """Text is not decoded to find UIDs."""
+    content = in_syntax(minimal(), EXPLICIT)
+    strange = b"\x08\x00\x05\x00CS\x06\x00NO_SET" + content
+    assert identify(arrival(strange)).study_instance_uid == "1.2.3"
+
+
+def test_pixels_are_not_needed_to_identify():
+    """A data set may even end inside its pixel data; the reader will say so, with its reason."""
+    instance = image_series()[0]
+    cut = Arrival(in_syntax(instance, EXPLICIT)[:-100], MR, instance.SOPInstanceUID, EXPLICIT, "MODALITY")
+    assert identify(cut).study_instance_uid == instance.StudyInstanceUID
+
+
+@pytest.mark.parametrize("padding", [b"\0", b" "])
+def test_padding_is_no_part_of_a_uid(padding):
+    """PS3.5 6.2 pads with NUL; senders that pad with a space are understood."""
+    content = in_syntax(minimal(), EXPLICIT).replace(b"1.2.3\0", b"1.2.3" + padding)
+    assert identify(arrival(content)).study_instance_uid == "1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("content", "syntax"),
+    [
+        (b"", EXPLICIT),
+        (b"this is no data set at all, whatever the request may say", EXPLICIT),
+        (b"\xff" * 500, IMPLICIT),
+        (in_syntax(minimal(), EXPLICIT)[:-2], EXPLICIT),
+        (b"not deflated", DEFLATED),
+        (_LEVEL * 5000, EXPLICIT),
+    ],
+    ids=["empty", "text", "noise", "cut in a UID", "not deflated", "deep"],
+)
+def test_what_is_no_data_set_cannot_be_understood(content, syntax):
+    """Whatever the bytes are, the sender gets 0xC000."""
+    with pytest.raises(CannotUnderstand):
+        identify(arrival(content, syntax))
+
+
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"])
+@pytest.mark.parametrize("change", ["missing", "empty", "no UID"])
+def test_each_identifier_is_needed(keyword, change):
+    """A data set without one of its UIDs, or with one that is none, is refused and nothing is filed."""
+    dataset = minimal()
+    if change == "missing":
+        del dataset[keyword]
+    else:
+        dataset[keyword]._value = "" if change == "empty" else "..%2f"
+    with pytest.raises((CannotUnderstand, DatasetMismatch)):
+        identify(arrival(in_syntax(dataset, EXPLICIT)))
+
+
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID"])
+def test_a_data_set_must_be_what_the_request_says(keyword):
+    """Another SOP class or instance than requested is a mismatch (0xA900), which names the attribute."""
+    with pytest.raises(DatasetMismatch, match=keyword):
+        identify(arrival(in_syntax(minimal(**{keyword: "1.2.9"}), EXPLICIT)))
+
+
+def test_what_is_recorded_is_on_disk(tmp_path):
+    """The record tells the file, its kind and its digest."""
+    register = MemoryRegister()
+    content = in_syntax(minimal(), EXPLICIT)
+    recorded = receiver(tmp_path, register).receive(arrival(content), now=1.0)
+    assert recorded.receipt is Receipt.NEW
+    assert register.instances["1.2.3.4.5"] == recorded.instance
+    assert recorded.instance.path.read_bytes().endswith(content)
+    assert dcmread(io.BytesIO(recorded.instance.path.read_bytes())).SOPInstanceUID == "1.2.3.4.5"
+    assert register.callers == ["MODALITY"]
+
+
+def test_a_conflict_with_another_study_is_set_aside(tmp_path):
+    """The same SOP Instance UID in another study is kept, but not among the studies."""
+    register = MemoryRegister()
+    under_test = receiver(tmp_path, register)
+    under_test.receive(arrival(in_syntax(minimal(), EXPLICIT)), now=1.0)
+    recorded = under_test.receive(arrival(in_syntax(minimal(StudyInstanceUID="1.9"), EXPLICIT)), now=2.0)
+    assert recorded.receipt is Receipt.CONFLICT
+    assert recorded.instance.path.parent == tmp_path / "conflicts/1.9"
+    assert len(list((tmp_path / "spool").rglob("*.dcm"))) == 1
+
+
+def test_without_a_record_there_is_no_success(tmp_path):
+    """A database that refuses makes the sender try again later."""
+
+    class Broken(MemoryRegister):
+        def record_instance(self, instance, *, calling_ae, now):
+            raise StoreError("the database is locked")
+
+    with pytest.raises(OutOfResources, match="cannot be recorded"):
+        receiver(tmp_path, Broken()).receive(arrival(in_syntax(minimal(), EXPLICIT)), now=1.0)
