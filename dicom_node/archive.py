@@ -61,6 +61,7 @@ class Archive:
         self._ae_title = ae_title
         self._address = (host, port)
         self._spool = Spool(folder)
+        self._spool.sweep()
         self._known = {destination.ae_title: destination for destination in known}
         self._route_to = route_to
         self._forwarder = Forwarder(route_to, ae_title) if route_to is not None else None

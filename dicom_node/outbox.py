@@ -53,6 +53,11 @@ class Outbox:
         self._clock = clock
         self._jitter = jitter
         self._busy = {peer: threading.Lock() for peer in destinations}
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Begin no other object; what is not sent stays due."""
+        self._stopping.set()
 
     def deliver_due(self) -> int:
         """Serve every peer that something is due for, each in a thread of its own; how many objects arrived.
@@ -60,12 +65,16 @@ class Outbox:
         Returns when the slowest peer is done; a scheduler that must not wait for it calls `deliver_due_to` per peer.
         """
         due = self._store.due(now=self._clock())
-        self._bury_strays(due)
+        self._bury(due)
         peers = sorted({delivery.peer for delivery in due} & self._destinations.keys())
         if not peers:
             return 0
         with ThreadPoolExecutor(max_workers=len(peers), thread_name_prefix="outbox") as pool:
             return sum(pool.map(self.deliver_due_to, peers))
+
+    def bury_strays(self) -> None:
+        """Give up what is due for peers that the configuration does not name any more."""
+        self._bury(self._store.due(now=self._clock()))
 
     def deliver_due_to(self, peer: str) -> int:
         """Serve one peer of the configuration; how many objects arrived. 0 when it is being served already."""
@@ -110,6 +119,8 @@ class Outbox:
         arrived = 0
         waiting_jobs: set[int] = set()
         for index, delivery in enumerate(due):
+            if self._stopping.is_set():
+                break
             if delivery.job_id in waiting_jobs:
                 continue
             try:
@@ -144,7 +155,7 @@ class Outbox:
             extra={"action": "delivery_postponed" if error.retryable else "delivery_dead"},
         )
 
-    def _bury_strays(self, due: Iterable[Delivery]) -> None:
+    def _bury(self, due: Iterable[Delivery]) -> None:
         for delivery in due:
             if delivery.peer not in self._destinations:
                 reason = f"no destination is named {delivery.peer}; add it to destinations, or send the result again"

@@ -41,6 +41,11 @@ class PhantomStudy:
     lesion: NDArray[np.bool_] | None = None
     lesion_volume_ml: float | None = None
 
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """Modalities of the results a node that has both reference packages sends, in sending order."""
+        return ("SEG", "SR", "PR") if self.lesion is not None else ("SR",)
+
 
 @dataclass(frozen=True, slots=True)
 class _Plan:

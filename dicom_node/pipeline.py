@@ -13,8 +13,9 @@ from pathlib import Path
 from pydicom import Dataset
 
 from dicom_node.reader import LoadedStudy, LoadSettings, load_study
-from inference.cascade import Shelf, Stage, run_cascade
+from inference.cascade import Shelf, run_cascade
 from inference.findings import Analysis, VolumeAnalysis
+from inference.stages import Stage
 from sr_writer.encode import encode
 from sr_writer.provenance import Equipment
 

@@ -24,6 +24,7 @@ from dicom_node import transfer_syntaxes
 from dicom_node.attendance import Attendance, Refusal, Writing
 from dicom_node.domain.errors import CannotUnderstand, ReceiveError
 from dicom_node.domain.study import Instance
+from dicom_node.faults import call_path, type_and_place
 from dicom_node.peers import VERIFICATION, application_entity, send_without_delay
 from dicom_node.receiving import Arrival, Receiver
 from dicom_node.store import Receipt
@@ -150,10 +151,12 @@ class StorageScp:
                 self._receive(event, request)
         except ReceiveError as error:
             return _failure(error, request)
-        except Exception as error:  # the last resort of the SCP: whatever fails, the sender gets a true status
-            _LOGGER.exception(
-                "Failed to keep %s by a fault of this node",
+        except Exception as error:  # noqa: BLE001  # the last resort of the SCP: whatever fails, the sender gets a true status
+            _LOGGER.error(  # noqa: TRY400  # a traceback would quote messages, and they may quote the patient
+                "Failed to keep %s by a fault of this node: %s (%s)",
                 request.AffectedSOPInstanceUID,
+                type_and_place(error),
+                call_path(error),
                 extra={"action": "store_fault"},
             )
             return _failure(CannotUnderstand(f"fault of this node: {type(error).__name__}"), request)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import DeliveryError, ObjectRejected
+from dicom_node.files import files_under
 from dicom_node.peers import LARGEST_PROPOSAL, ContextWish, StorageSender, context_wish, open_storage
 
 
@@ -30,9 +31,8 @@ def send_folder(path: Path, destination: Destination, own_ae_title: str) -> Iter
 
     A file that cannot be sent does not stop the others; without an association every one of its files is told so.
     """
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
     sendable: list[tuple[Path, ContextWish]] = []
-    for file in files:
+    for file in files_under(path):
         try:
             sendable.append((file, context_wish(file)))
         except ObjectRejected as error:

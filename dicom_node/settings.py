@@ -23,6 +23,8 @@ _REPOSITORY = Path(__file__).resolve().parents[1]
 #: The reference model packages and the cascade over them, as shipped.
 SHIPPED_MODELS = _REPOSITORY / "inference" / "weights"
 SHIPPED_CASCADE = _REPOSITORY / "config" / "cascade.yaml"
+#: Every key with its default.
+SHIPPED_CONFIG = _REPOSITORY / "config" / "node.yaml"
 
 _ENVIRONMENT_PREFIX = "DICOM_NODE_"
 
@@ -154,6 +156,11 @@ class Settings(_Section):
     models: ModelsSection = ModelsSection()
     runtime: RuntimeSection = RuntimeSection()
     log: LogSection = LogSection()
+
+    @property
+    def database(self) -> Path:
+        """Where jobs and deliveries are recorded."""
+        return self.node.storage / "node.db"
 
     def destination(self, name: str) -> Destination:
         """The peer of that name. Raises SettingsError when there is none."""

@@ -1,6 +1,6 @@
 """Durable DICOM files: part file, fsync, rename, fsync of the directory; knows nothing of network or database.
 
-    <root>/incoming/<random>.part                being written; swept at start
+    <root>/incoming/<random>.part                being written; `sweep` removes leftovers
     <root>/spool/<study>/<series>/<sop>.dcm      received, as received
     <root>/conflicts/<study>/<sop>.<digest>.dcm  the same SOP Instance UID with other bytes, kept aside for a person
     <root>/results/<study>/<sop>.dcm             made by this node
@@ -83,7 +83,6 @@ class Spool:
         self._placing = threading.Lock()
         for folder in (self._incoming, self._received, self._conflicts, self._results):
             _make_folder(folder)
-        self._sweep()
 
     def keep(self, address: InstanceAddress, dataset: bytes, meta: FileMetaDataset) -> Kept:
         """Write a received data set, byte for byte, behind a file meta information made from `meta`.
@@ -139,7 +138,8 @@ class Spool:
         """Every received instance that is not in conflict, in no special order."""
         return self._received.glob("*/*/*.dcm")
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Remove what an earlier run left unfinished. Only for the one process that receives into this folder."""
         for part in self._incoming.glob("*.part"):
             part.unlink(missing_ok=True)
             _LOGGER.info("Removed the unfinished file %s of an earlier run", part.name, extra={"action": "part_swept"})

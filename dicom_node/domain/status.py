@@ -44,6 +44,8 @@ class StudyStatus:
     image_count: int
     #: When its first instance came.
     received_at: float
+    #: When its latest image came; None without any.
+    last_image_at: float | None
     settled_at: float | None
     #: When its analysis ended, well or not.
     finished_at: float | None

@@ -136,7 +136,7 @@ WHERE job_id IN (SELECT value FROM json_each(:job_ids)) ORDER BY delivery_id;
 -- name: studies
 -- How every study stands, by its newest job; a study of which no image came has none. Newest study first.
 SELECT study.study_instance_uid, instance_count, image_count, received_at,
-       job_id, state, outcome, reason, attempt, settled_at, finished_at, summary
+       job_id, state, outcome, reason, attempt, last_image_at, settled_at, finished_at, summary
 FROM (
     SELECT study_instance_uid, count(*) AS instance_count, sum(kind = 'image') AS image_count,
            min(received_at) AS received_at

@@ -117,6 +117,7 @@ def _status_of(row: Row, deliveries: tuple[DeliveryStatus, ...]) -> StudyStatus:
         instance_count=row["instance_count"],
         image_count=row["image_count"],
         received_at=row["received_at"],
+        last_image_at=row["last_image_at"],
         settled_at=row["settled_at"],
         finished_at=row["finished_at"],
         summary=row["summary"],

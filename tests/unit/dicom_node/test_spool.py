@@ -130,7 +130,7 @@ def test_parts_of_an_earlier_run_are_swept(tmp_path):
     part = tmp_path / "incoming/0123.part"
     part.parent.mkdir()
     part.write_bytes(b"half")
-    Spool(tmp_path)
+    Spool(tmp_path).sweep()
     assert not part.exists()
 
 

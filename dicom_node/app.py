@@ -1,0 +1,147 @@
+"""The composition root: settings become objects, threads and processes; the only file that knows everyone."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import random
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+
+from dicom_node.domain.errors import Fault, SettingsError, StoreError
+from dicom_node.domain.study import InstanceKind
+from dicom_node.intake import AllowedPeer, Rejected, admit, classify_object, make_room
+from dicom_node.outbox import Outbox
+from dicom_node.receiving import Receiver
+from dicom_node.schedule import Schedule, Task
+from dicom_node.scp import AssociationRequest, Listener, StorageScp
+from dicom_node.settings import Settings
+from dicom_node.settling import settle_quiet_studies
+from dicom_node.spool import Spool
+from dicom_node.store import Store
+from dicom_node.worker_process import WorkerProcess
+from inference.stages import CascadeError, load_cascade
+from sr_writer.provenance import is_own_uid
+
+_LOGGER = logging.getLogger(__name__)
+
+_SETTLE_EVERY_S = 0.5
+_WAKE_EVERY_S = 0.5
+_DELIVER_EVERY_S = 0.5
+_BURY_EVERY_S = 60.0
+#: How long each part may take to finish what it is doing when the node stops.
+_GRACE_S = 8.0
+
+
+class Node:
+    """The whole node: receives, settles, analyses and delivers between `start` and `stop`."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._folder_lock = _lock_folder(settings)
+        self.store = Store.open(settings.database)
+        self._spool = Spool(settings.node.storage)
+        self._spool.sweep()
+        self._worker = WorkerProcess(settings)
+        self._outbox = Outbox(
+            self.store,
+            {name: settings.destination(name) for name in settings.deliver.to},
+            settings.node.ae_title,
+            clock,
+            random.Random(),  # spreads retries, guards nothing
+        )
+        self._scp = StorageScp(
+            Listener(settings.node.ae_title, settings.node.host, settings.node.port),
+            Receiver(self._spool, self.store, self._classify),
+            partial(admission, settings),
+            on_stored=lambda _instance: None,
+            clock=clock,
+        )
+        self._schedule = Schedule(
+            [
+                Task("settle", _SETTLE_EVERY_S, self._settle),
+                Task("wake the worker", _WAKE_EVERY_S, self._worker.tick),
+                Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
+                *(
+                    Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._outbox.deliver_due_to, peer))
+                    for peer in settings.deliver.to
+                ),
+            ]
+        )
+
+    @property
+    def address(self) -> str:
+        """`AE@host:port`."""
+        node = self._settings.node
+        return f"{node.ae_title}@{node.host}:{node.port}"
+
+    def start(self) -> None:
+        """Accept associations from now on. Raises OSError when the port is taken."""
+        self._scp.start()
+        self._schedule.start()
+
+    def stop(self) -> None:
+        """Take no more, finish what is being written, and leave the rest on disk for the next start."""
+        self._scp.stop(_GRACE_S)
+        self._outbox.stop()
+        self._schedule.stop()
+        self._worker.stop(_GRACE_S)
+        self.store.close()
+        os.close(self._folder_lock)
+
+    def _settle(self) -> None:
+        quiet_seconds = self._settings.settle.quiet_seconds
+        if settle_quiet_studies(self.store, self._scp.open_associations, quiet_seconds, self._clock()):
+            self._worker.tick()
+
+    def _classify(self, sop_class_uid: str, sop_instance_uid: str) -> InstanceKind:
+        return classify_object(sop_class_uid, is_own=is_own_uid(sop_instance_uid))
+
+
+def admission(settings: Settings, request: AssociationRequest) -> Rejected | None:
+    """Whether an association may come in, by the configuration; host names are resolved anew each time."""
+    allowed = [
+        AllowedPeer(name, settings.peers[name].ae_title, _addresses(settings.peers[name].host))
+        for name in settings.receive.senders
+    ]
+    verdict = admit(request.calling_ae_title, request.address, request.called_ae_title, allowed, settings.node.ae_title)
+    if isinstance(verdict, Rejected):
+        return verdict
+    room = make_room(request.open_associations, settings.node.maximum_associations)
+    return room if isinstance(room, Rejected) else None
+
+
+def check_cascade(settings: Settings) -> None:
+    """Raises SettingsError when the cascade file cannot be followed."""
+    try:
+        load_cascade(settings.models.cascade)
+    except CascadeError as error:
+        remedy = "correct it, or set models.cascade to another file"
+        raise SettingsError((Fault(str(settings.models.cascade), None, "stages", str(error), remedy),)) from error
+
+
+def _addresses(host: str) -> frozenset[str]:
+    try:
+        return frozenset(str(found[4][0]) for found in socket.getaddrinfo(host, None))
+    except OSError:  # a name nobody knows now has no address: the association is rejected, with that reason
+        return frozenset()
+
+
+def _lock_folder(settings: Settings) -> int:
+    """Hold the storage folder as the only node; the lock ends with the process. Raises StoreError."""
+    folder = settings.node.storage
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(folder / "node.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StoreError(f"another dicom-node works in {folder}; stop it, or set node.storage elsewhere") from error
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be used: {error.strerror}; set node.storage to a folder of this user"
+        ) from error
+    return descriptor

@@ -1,0 +1,109 @@
+"""What `dicom-node check` looks at besides the settings themselves: disk, port, models, peers; it changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from dicom_node.domain.delivery import Destination
+from dicom_node.domain.errors import DeliveryError, PeerRefused
+from dicom_node.peers import echo
+from dicom_node.settings import Settings
+from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
+from inference.registry import BrokenPackage, installed
+from inference.stages import CascadeError, load_cascade
+
+
+class Verdict(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    #: Works, but not everything that is configured will be done.
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at, and what was seen."""
+
+    subject: str
+    verdict: Verdict
+    detail: str
+
+
+def run_checks(settings: Settings) -> Iterator[Check]:
+    """Every check, one after the other, as they are done."""
+    yield _storage(settings.node.storage)
+    yield _port(settings)
+    yield from _models(settings)
+    for name in settings.peers:
+        yield _peer(settings.destination(name), settings.node.ae_title)
+
+
+def _storage(folder: Path) -> Check:
+    subject = f"storage {folder}"
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        return Check(subject, Verdict.FAILED, f"this user cannot write to {nearest}; change its owner or node.storage")
+    free = shutil.disk_usage(nearest).free
+    detail = f"{free / 1e9:.1f} GB free"
+    if free < DEFAULT_MINIMUM_FREE_BYTES:
+        least = f"{DEFAULT_MINIMUM_FREE_BYTES / 1e9:.1f} GB"
+        return Check(subject, Verdict.FAILED, f"{detail}, below {least} images are refused (0xA700); make room")
+    return Check(subject, Verdict.OK, detail)
+
+
+def _port(settings: Settings) -> Check:
+    node = settings.node
+    subject = f"port {node.host}:{node.port}"
+    with socket.socket(socket.AF_INET6 if ":" in node.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((node.host, node.port))
+        except OSError as error:
+            problem = error.strerror or str(error)
+        else:
+            return Check(subject, Verdict.OK, "free")
+    here = Destination("this node", node.ae_title, node.host, node.port)
+    try:
+        echo(here, node.ae_title)
+    except PeerRefused:  # it speaks DICOM, and does not let itself in
+        return Check(subject, Verdict.OK, "in use by a DICOM listener: this node is running")
+    except DeliveryError:
+        return Check(subject, Verdict.FAILED, f"{problem}; see what else uses it, or set node.port")
+    return Check(subject, Verdict.FAILED, f"another DICOM node called {node.ae_title} listens there; set node.port")
+
+
+def _models(settings: Settings) -> Iterator[Check]:
+    try:
+        stages = load_cascade(settings.models.cascade)
+    except CascadeError as error:
+        yield Check("cascade", Verdict.FAILED, str(error))
+        return
+    packages = installed(settings.models.folder)
+    for name in dict.fromkeys(stage.package for stage in stages):
+        subject, package = f"model package {name}", packages.get(name)
+        if package is None:
+            asked = ", ".join(stage.name for stage in stages if stage.package == name)
+            yield Check(subject, Verdict.WARNING, f"not installed; not attempted will be: {asked}")
+        elif isinstance(package, BrokenPackage):
+            yield Check(subject, Verdict.FAILED, package.reason)
+        else:
+            yield Check(
+                subject, Verdict.OK, f"version {package.card.version}, sha256 {package.card.weights_sha256[:12]}"
+            )
+
+
+def _peer(destination: Destination, own_ae_title: str) -> Check:
+    subject = f"peer {destination.name}"
+    try:
+        echo(destination, own_ae_title)
+    except DeliveryError as error:
+        return Check(subject, Verdict.FAILED, str(error))
+    return Check(subject, Verdict.OK, f"{destination} answered C-ECHO")

@@ -1,0 +1,214 @@
+"""`dicom-node ...`: parses, calls, prints; the only place that prints."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from dicom_node import app as composition
+from dicom_node import tables
+from dicom_node.checks import Verdict, run_checks
+from dicom_node.domain.errors import NodeError, SettingsError
+from dicom_node.files import files_under
+from dicom_node.logs import configure_logging
+from dicom_node.progress import Progress
+from dicom_node.sending import send_folder
+from dicom_node.settings import SHIPPED_CONFIG, Settings, load_settings
+from dicom_node.store import Store
+from inference.registry import installed
+
+_LOGGER = logging.getLogger(__name__)
+
+_FAILED = 1
+_WRONG_SETTINGS = 2
+
+app = typer.Typer(
+    help="A DICOM node that answers studies with AI findings. Research use only.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its tracebacks show the values of variables, and those may be a patient's
+)
+#: Files and pipes have no width of their own.
+_PLAIN_WIDTH = 160
+_out = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+_err = Console(stderr=True)
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", envvar="DICOM_NODE_CONFIG", help="The node's configuration (YAML).")
+]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for what is made.", file_okay=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+@app.command()
+def serve(config: ConfigOption) -> None:
+    """Receive, analyse and answer until SIGTERM."""
+    settings = _settings(config)
+    configure_logging(settings.log.level)
+    composition.check_cascade(settings)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    node = composition.Node(settings)
+    try:
+        node.start()
+    except OSError as error:
+        node.stop()
+        _fail(f"cannot listen on {node.address}: {error.strerror}; is it running already? else change node.port")
+    typer.echo(f"ready {node.address}")
+    stopping.wait()
+    _LOGGER.info("Stopping", extra={"action": "stopping"})
+    node.stop()
+
+
+@app.command()
+def check(config: ConfigOption) -> None:
+    """Is the configuration right, and is everything it names there?"""
+    settings = _settings(config)
+    configure_logging("error")
+    checks = []
+    with Progress(_err) as progress:
+        for done in run_checks(settings):
+            progress.tell(f"{done.subject}: {done.verdict}")
+            checks.append(done)
+    _out.print(tables.check_table(checks))
+    if any(done.verdict is Verdict.FAILED for done in checks):
+        raise typer.Exit(_FAILED)
+
+
+@app.command()
+def demo(out: OutOption = Path("out/demo")) -> None:
+    """An archive, a node and generated studies on loopback ports, from image to result."""
+    from dicom_node.demo import run_demo  # noqa: PLC0415  # draws in torch, highdicom and scipy; other commands need none
+
+    configure_logging("warning")
+    with Progress(_err) as progress:
+        studies = run_demo(out, progress.tell)
+    _out.print(tables.demo_table(studies))
+    typer.echo(f"pictures, results/ and summary.json are in {out}")
+    if not all(study.is_complete for study in studies):
+        _fail("not every expected result came back; the table says which study, and `reason` in summary.json why")
+
+
+@app.command()
+def analyze(path: Path, out: OutOption, config: ConfigOption = SHIPPED_CONFIG) -> None:
+    """The same analysis of a folder of files, without a network."""
+    from dicom_node.engine import build_engine  # noqa: PLC0415  # torch takes seconds to import
+    from dicom_node.offline import analyse_folder, find_studies  # noqa: PLC0415
+
+    settings = _settings(config)
+    configure_logging("warning")
+    if not path.exists():
+        _fail(f"{path} does not exist; name a file or a folder")
+    composition.check_cascade(settings)
+    found = find_studies(path)
+    studies = []
+    with Progress(_err, total=len(found.studies), what="studies") as progress:
+        for study in analyse_folder(found, build_engine(settings), out):
+            progress.advance(f"{study.summary.study_instance_uid}: {study.summary.outcome}")
+            studies.append(study)
+    _out.print(tables.analysis_table(studies))
+    for file, reason in found.refused.items():
+        typer.echo(f"refused {file}: it {reason}")
+    if not studies:
+        _fail(f"no DICOM study under {path}")
+
+
+@app.command()
+def status(
+    config: ConfigOption = SHIPPED_CONFIG,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many studies.")] = 50,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """How every study stands: received, analysed, delivered, or why not."""
+    settings = _settings(config)
+    configure_logging("warning")
+    if not settings.database.exists():
+        _fail(f"no node has worked in {settings.node.storage} yet; is this the right --config?")
+    store = Store.open(settings.database)
+    studies = store.studies(limit)
+    store.close()
+    if as_json:
+        typer.echo(tables.status_json(studies))
+    else:
+        _out.print(tables.status_table(studies))
+
+
+@app.command()
+def models(config: ConfigOption = SHIPPED_CONFIG, *, as_json: JsonOption = False) -> None:
+    """Which model packages are installed, what they answer and how good they were."""
+    packages = installed(_settings(config).models.folder)
+    if as_json:
+        typer.echo(tables.models_json(packages))
+    else:
+        _out.print(tables.models_table(packages))
+
+
+@app.command()
+def send(
+    path: Path,
+    to: Annotated[str, typer.Option("--to", help="A peer of the configuration.")],
+    config: ConfigOption = SHIPPED_CONFIG,
+) -> None:
+    """Send files to a peer by C-STORE."""
+    settings = _settings(config)
+    configure_logging("warning")
+    destination = settings.destination(to)
+    if not path.exists():
+        _fail(f"{path} does not exist; name a file or a folder")
+    problems = []
+    with Progress(_err, total=len(files_under(path)), what="files") as progress:
+        for result in send_folder(path, destination, settings.node.ae_title):
+            progress.advance("" if result.arrived else f"{result.path}: {result.problem}")
+            if not result.arrived:
+                problems.append(result)
+    typer.echo(f"{progress.done - len(problems)} of {progress.done} files arrived at {destination}")
+    if problems or not progress.done:
+        raise typer.Exit(_FAILED)
+
+
+@app.command()
+def train(recipe: Path, out: OutOption) -> None:
+    """Train a model package by a recipe, or go on where it was interrupted."""
+    from inference.training.recipe import RecipeError  # noqa: PLC0415  # torch takes seconds to import
+    from inference.training.run import train as follow  # noqa: PLC0415
+
+    configure_logging("info")
+    today = datetime.datetime.now().astimezone().date()
+    try:
+        with Progress(_err, what="batches") as progress:
+            package = follow(recipe, out, today=today, on_step=progress.step)
+    except RecipeError as error:
+        _fail(str(error), _WRONG_SETTINGS)
+    typer.echo(f"{package.card.name} {package.card.version} is in {package.folder}: {package.card.metrics}")
+
+
+def main() -> None:
+    """The command; errors a person can mend are told in a line, not in a traceback."""
+    try:
+        app()
+    except SettingsError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(_WRONG_SETTINGS)
+    except NodeError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(_FAILED)
+
+
+def _settings(config: Path) -> Settings:
+    return load_settings(config, os.environ)
+
+
+def _fail(message: str, code: int = _FAILED) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,40 @@
+"""From settings to an Engine: reads the cascade and makes the model packages ready. Importing it imports torch."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import version
+
+import torch
+
+from dicom_node.pipeline import Engine
+from dicom_node.reader import LoadSettings
+from dicom_node.settings import Settings
+from inference.models import load_all
+from inference.registry import installed
+from inference.stages import load_cascade
+from sr_writer.provenance import Equipment
+
+DISTRIBUTION = "dicom-ai-node"
+
+
+def build_engine(settings: Settings) -> Engine:
+    """Everything an analysis needs, with the models in memory. Raises CascadeError for a cascade file that is wrong."""
+    torch.set_num_threads(settings.runtime.threads or os.cpu_count() or 1)
+    return Engine(
+        load=LoadSettings(secondary_capture=settings.load.secondary_capture),
+        stages=load_cascade(settings.models.cascade),
+        shelf=load_all(installed(settings.models.folder)),
+        equipment=equipment_of(settings.node.ae_title),
+    )
+
+
+def equipment_of(ae_title: str) -> Equipment:
+    """How the node signs its results; one installation differs from another by its AE title."""
+    return Equipment(
+        manufacturer="DICOM AI Node project",
+        model_name="DICOM AI Node",
+        software_versions=version(DISTRIBUTION),
+        device_serial_number=ae_title,
+        ae_title=ae_title,
+    )

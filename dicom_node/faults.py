@@ -1,0 +1,23 @@
+"""An unforeseen exception in words that are safe to log: its type and place, never its message.
+
+Messages of libraries may quote what they choked on, and that may be a patient's name.
+"""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import PurePath
+
+
+def type_and_place(error: BaseException) -> str:
+    """`ValueError at reader.py:120`: the type, and the innermost line of the call stack."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return type(error).__name__
+    return f"{type(error).__name__} at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}"
+
+
+def call_path(error: BaseException) -> str:
+    """Every place from the catcher to the raiser, outermost first: `worker.py:80 > reader.py:120`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " > ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in frames)

@@ -1,0 +1,34 @@
+"""How the node writes its log: one line an event, in UTC, nothing of a patient."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+#: Libraries that quote header values in what they log; what matters of it, the node logs itself.
+_SILENCED = ("highdicom", "pydicom", "pynetdicom", "py.warnings")
+
+
+class _UtcFormatter(logging.Formatter):
+    @staticmethod
+    def converter(seconds: float | None) -> time.struct_time:
+        """Epoch seconds in UTC; logging asks here."""
+        return time.gmtime(seconds)
+
+
+def configure_logging(level: str) -> None:
+    """Write lines of `level` and above to standard error; called once, by a process's entry point."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        _UtcFormatter(
+            "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s [%(action)s] %(message)s",
+            datefmt="%Y-%m-%dT%H:%M:%S",
+            defaults={"action": "-"},
+        )
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    for name in _SILENCED:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    # it tells each run of each task; an error in one, which it would not raise, is what matters
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)

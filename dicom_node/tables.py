@@ -1,0 +1,135 @@
+"""What the commands show: records as tables for people, and as JSON for machines; computes nothing."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.table import Column, Table
+
+from dicom_node.checks import Check, Verdict
+from dicom_node.domain.status import StudyStatus
+from dicom_node.summary import StudySummary
+from inference.registry import BrokenPackage, Package
+
+if TYPE_CHECKING:  # these import torch, and `status` shall answer at once
+    from dicom_node.demo import DemoStudy
+    from dicom_node.offline import AnalysedFolder
+
+_COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
+
+
+def check_table(checks: Iterable[Check]) -> Table:
+    """One row a check."""
+    table = _table("check", "check", "", "detail")
+    for check in checks:
+        table.add_row(check.subject, f"[{_COLOURS[check.verdict]}]{check.verdict}", check.detail)
+    return table
+
+
+def demo_table(studies: Sequence[DemoStudy]) -> Table:
+    """What each study of the demonstration came to."""
+    table = _table("demo", "study", "seen", "found", "not analysed, and why", "results", "settled s", "then s")
+    for study in studies:
+        summary = study.summary
+        truth = "" if study.phantom.lesion_volume_ml is None else f" (true: {study.phantom.lesion_volume_ml:.1f} ml)"
+        table.add_row(
+            study.phantom.kind,
+            summary.seen if summary else study.state,
+            (summary.found or "nothing looked for") + truth if summary else "",
+            summary.not_analysed if summary else study.reason,
+            ", ".join(result.modality for result in study.results) + ("" if study.is_complete else " [red]incomplete"),
+            _number(study.settled_s),
+            _number(study.seconds),
+        )
+    return table
+
+
+def analysis_table(studies: Sequence[AnalysedFolder]) -> Table:
+    """What each study of a folder came to."""
+    table = _table("analyze", "study", "seen", "found", "not analysed, and why", "results")
+    for study in studies:
+        summary = study.summary
+        table.add_row(
+            summary.study_instance_uid, summary.seen, summary.found, summary.not_analysed, str(len(study.results))
+        )
+    return table
+
+
+def status_table(studies: Sequence[StudyStatus]) -> Table:
+    """How each study stands."""
+    table = Table(
+        "study", "received", "images", "state", "outcome", "seen, found", "reason", "deliveries", title="status"
+    )
+    for study in studies:
+        summary = StudySummary.model_validate_json(study.summary) if study.summary else None
+        told = "; ".join(part for part in (summary.seen, summary.found) if part) if summary else ""
+        fates = Counter(f"{delivery.peer} {delivery.state}" for delivery in study.deliveries)
+        table.add_row(
+            study.study_instance_uid,
+            _time(study.received_at) or "",
+            str(study.image_count),
+            str(study.state),
+            study.outcome or "",
+            told,
+            study.reason,
+            ", ".join(f"{count} {fate}" for fate, count in fates.items()),
+        )
+    return table
+
+
+def status_json(studies: Sequence[StudyStatus]) -> str:
+    """How each study stands; times are ISO 8601, UTC."""
+    return json.dumps([_status_record(study) for study in studies], indent=2, default=str)
+
+
+def models_table(packages: Mapping[str, Package | BrokenPackage]) -> Table:
+    """Every installed model package."""
+    table = _table("models", "package", "version", "task", "answers", "figures", "state")
+    for name, package in packages.items():
+        if isinstance(package, BrokenPackage):
+            table.add_row(name, "", "", "", "", f"[red]{package.reason}")
+            continue
+        card = package.card
+        answers = "; ".join(f"{question}: {', '.join(classes)}" for question, classes in card.questions.items())
+        figures = ", ".join(f"{key} {value:g}" for key, value in card.metrics.items())
+        table.add_row(name, card.version, card.task, answers, figures, "[green]ok")
+    return table
+
+
+def models_json(packages: Mapping[str, Package | BrokenPackage]) -> str:
+    """Every installed model package with its whole card."""
+    records: list[dict[str, object]] = []
+    for name, package in packages.items():
+        if isinstance(package, BrokenPackage):
+            records.append({"package": name, "state": "broken", "reason": package.reason})
+        else:
+            records.append({"package": name, "state": "ok", "card": package.card.model_dump(mode="json")})
+    return json.dumps(records, indent=2)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table that breaks long cells and cuts none."""
+    return Table(*(Column(name, overflow="fold") for name in columns), title=title)
+
+
+def _status_record(study: StudyStatus) -> dict[str, object]:
+    record = asdict(study)
+    for key in ("received_at", "last_image_at", "settled_at", "finished_at"):
+        record[key] = _time(record[key])
+    record["summary"] = json.loads(study.summary) if study.summary else None
+    return record
+
+
+def _time(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"

@@ -1,0 +1,142 @@
+"""The worker: claims settled studies one by one, analyses them, keeps the results, records what came of it.
+
+It runs in a process of its own. A study whose analysis breaks, or takes the process with it, is tried again and in
+the end failed, visibly; the studies after it go on.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from pydicom import Dataset
+
+from dicom_node.domain.delivery import ResultObject
+from dicom_node.domain.job import Job
+from dicom_node.faults import call_path, type_and_place
+from dicom_node.pipeline import AnalysedStudy
+from dicom_node.store import Store
+from dicom_node.summary import summarise
+
+_LOGGER = logging.getLogger(__name__)
+
+#: A worker not heard of for so long is taken for dead, and its job given to another.
+LEASE_S = 20.0
+#: study_instance_uid, files, start of the analysis -> what is known of the study.
+Analyse = Callable[[str, Sequence[Path], datetime.datetime], AnalysedStudy]
+
+
+class ResultFolder(Protocol):
+    """Where result objects are kept, durably."""
+
+    def write_result(self, study_instance_uid: str, result: Dataset) -> Path:
+        """Write one; raises StoreError."""
+
+
+class Worker:
+    """One worker. `name` must be no other worker's, of this run or an earlier one; results go to `peers`."""
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        results: ResultFolder,
+        analyse: Analyse,
+        peers: Sequence[str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._name = name
+        self._store = store
+        self._results = results
+        self._analyse = analyse
+        self._peers = tuple(peers)
+        self._clock = clock
+
+    def work_until_idle(self) -> int:
+        """Take jobs until none waits; how many there were."""
+        taken = 0
+        while (job := self._store.claim(self._name, now=self._clock(), lease_s=LEASE_S)) is not None:
+            self._work_on(job)
+            taken += 1
+        return taken
+
+    def _work_on(self, job: Job) -> None:
+        study = job.study_instance_uid
+        _LOGGER.info("Analysing study %s, attempt %d", study, job.attempt, extra={"action": "job_started"})
+        try:
+            with self._lease_kept(job):
+                self._analyse_and_record(job)
+        except Exception as error:  # noqa: BLE001  # the last resort of the worker: one study must never stop the others
+            reason = f"the analysis broke off: {type_and_place(error)}"
+            state = self._store.give_up(job.job_id, self._name, reason=reason, now=self._clock())
+            _LOGGER.error(  # noqa: TRY400  # a traceback would quote messages, and they may quote the patient
+                "Study %s: %s (%s); its job is %s",
+                study,
+                reason,
+                call_path(error),
+                state,
+                extra={"action": "job_broke"},
+            )
+
+    def _analyse_and_record(self, job: Job) -> None:
+        study = job.study_instance_uid
+        paths = [instance.path for instance in self._store.instances(study)]
+        started = datetime.datetime.fromtimestamp(self._clock()).astimezone()
+        analysed = self._analyse(study, paths, started)
+        if not analysed.loaded.headers:
+            self._hold(job, analysed)
+            return
+        results = tuple(self._keep(study, dataset) for dataset in analysed.objects)
+        kept = self._store.finish(
+            job.job_id,
+            self._name,
+            outcome=analysed.analysis.outcome,
+            summary=summarise(analysed.analysis).model_dump_json(),
+            results=results,
+            peers=self._peers,
+            now=self._clock(),
+        )
+        _LOGGER.info(
+            "Study %s: %s, %d results%s",
+            study,
+            analysed.analysis.outcome,
+            len(results),
+            "" if kept else "; another worker has taken the job over, these are dropped",
+            extra={"action": "job_finished" if kept else "job_lost"},
+        )
+
+    def _hold(self, job: Job, analysed: AnalysedStudy) -> None:
+        """Without a header that names the patient there is nobody to write a report about: a person must look."""
+        reasons = "; ".join(dict.fromkeys(exclusion.reason for exclusion in analysed.analysis.exclusions))
+        reason = f"no report can be made: every instance {reasons or 'is missing'}"
+        self._store.hold(job.job_id, self._name, reason=reason, now=self._clock())
+        _LOGGER.warning("Study %s is held: %s", job.study_instance_uid, reason, extra={"action": "job_held"})
+
+    def _keep(self, study_instance_uid: str, dataset: Dataset) -> ResultObject:
+        return ResultObject(
+            path=self._results.write_result(study_instance_uid, dataset),
+            modality=str(dataset.Modality),
+            sop_class_uid=str(dataset.SOPClassUID),
+            sop_instance_uid=str(dataset.SOPInstanceUID),
+            series_instance_uid=str(dataset.SeriesInstanceUID),
+        )
+
+    @contextmanager
+    def _lease_kept(self, job: Job) -> Iterator[None]:
+        """Show a sign of life while the block runs, however long that takes."""
+        scheduler = BackgroundScheduler(timezone=datetime.UTC)
+        scheduler.add_job(self._heartbeat, "interval", seconds=LEASE_S / 4, args=[job.job_id])
+        scheduler.start()
+        try:
+            yield
+        finally:
+            scheduler.shutdown(wait=True)
+
+    def _heartbeat(self, job_id: int) -> None:
+        self._store.heartbeat(job_id, self._name, now=self._clock(), lease_s=LEASE_S)

@@ -1,0 +1,121 @@
+"""Keeps one worker process alive and tells it when there is work.
+
+The two talk over a pipe: any message to the worker means "look for jobs", any message from it "none is left". When
+the node dies the pipe closes, and the worker ends after the job at hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+import uuid
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+
+from dicom_node.logs import configure_logging
+from dicom_node.settings import Settings
+from dicom_node.spool import Spool
+from dicom_node.store import Store
+
+_LOGGER = logging.getLogger(__name__)
+
+_MESSAGE = b"."
+#: A worker that dies at once, for want of memory say, is not started over and over without a pause.
+_RESTART_AFTER_S = 5.0
+
+
+class WorkerProcess:
+    """Started by the first `tick`, started again by a later one when it has died. Safe for many threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._context = multiprocessing.get_context("spawn")
+        self._lock = threading.Lock()
+        self._process: BaseProcess | None = None
+        self._connection: Connection | None = None
+        self._idle = False
+        self._started_at = float("-inf")
+
+    def tick(self) -> None:
+        """See that the worker lives, and have it look for jobs unless it is busy."""
+        with self._lock:
+            if self._process is None or not self._process.is_alive():
+                self._start()
+            try:
+                self._wake()
+            except (EOFError, OSError):  # it died just now: the next tick starts another
+                self._idle = False
+
+    def stop(self, grace_s: float) -> None:
+        """Let it finish the job at hand within `grace_s`, then end it; after a restart that job is taken up again."""
+        with self._lock:
+            process, self._process = self._process, None
+            if self._connection is not None:
+                self._connection.close()
+        if process is None:
+            return
+        process.join(grace_s)
+        if process.is_alive():
+            _LOGGER.warning("Ended the worker in mid-study; the study is taken up again at the next start")
+            process.kill()
+            process.join()
+
+    def _start(self) -> None:
+        if time.monotonic() - self._started_at < _RESTART_AFTER_S:
+            return
+        if self._process is not None:
+            code = self._process.exitcode
+            _LOGGER.error("The worker died (exit code %s); starting another", code, extra={"action": "worker_died"})
+        self._started_at = time.monotonic()
+        self._idle = False
+        self._connection, theirs = self._context.Pipe()
+        self._process = self._context.Process(target=_main, args=(self._settings, theirs), name="dicom-node-worker")
+        self._process.start()
+        theirs.close()
+
+    def _wake(self) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        while connection.poll():
+            connection.recv_bytes()
+            self._idle = True
+        if self._idle:
+            self._idle = False
+            connection.send_bytes(_MESSAGE)
+
+
+def _main(settings: Settings, connection: Connection) -> None:
+    """The process: make the models ready once, then work whenever there is a message."""
+    # imported here: torch belongs to this process, the receiving one stays small and starts at once
+    from dicom_node.engine import build_engine  # noqa: PLC0415
+    from dicom_node.pipeline import analyse_study  # noqa: PLC0415
+    from dicom_node.worker import Worker  # noqa: PLC0415
+
+    for ignored in (signal.SIGINT, signal.SIGTERM):  # the node decides when its worker ends
+        signal.signal(ignored, signal.SIG_IGN)
+    configure_logging(settings.log.level)
+    engine = build_engine(settings)
+    store = Store.open(settings.database)
+    worker = Worker(
+        name=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+        store=store,
+        results=Spool(settings.node.storage),
+        analyse=lambda study, paths, when: analyse_study(study, paths, engine, when),
+        peers=settings.deliver.to,
+    )
+    _LOGGER.info("The worker is ready", extra={"action": "worker_ready"})
+    try:
+        with contextlib.suppress(EOFError, OSError):  # the node has closed the pipe, or is gone
+            while True:
+                worker.work_until_idle()
+                connection.send_bytes(_MESSAGE)
+                connection.recv_bytes()
+    finally:
+        store.close()
