@@ -1,0 +1,100 @@
+"""Runs the real command, as an administrator would, in processes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.builders.network import HOST, free_port
+
+COMMAND = Path(sys.executable).parent / "dicom-node"
+#: Models are loaded and two cores may be busy with other tests.
+PATIENCE_S = 90.0
+
+
+@dataclass(frozen=True)
+class ServedNode:
+    """A running `dicom-node serve`."""
+
+    config: Path
+    port: int
+    log: Path
+    process: subprocess.Popen[str]
+
+    def studies(self) -> dict[str, dict[str, Any]]:
+        """What `dicom-node status --json` tells, by Study Instance UID."""
+        told = run("status", "--config", self.config, "--json", "--limit", "500")
+        assert told.returncode == 0, told.stderr
+        return {study["study_instance_uid"]: study for study in json.loads(told.stdout)}
+
+    def study(self, uid: str) -> dict[str, Any]:
+        """One of them; empty while nothing of it has come."""
+        return self.studies().get(uid, {})
+
+
+def run(*arguments: object, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    command = [str(COMMAND), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=_environment())
+
+
+def write_config(
+    folder: Path, pacs_port: int, *, port: int | None = None, quiet_seconds: float = 1
+) -> tuple[Path, int]:
+    """The smallest configuration of the manual, on a free port; the file and the port."""
+    port = port or free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "node.yaml"
+    path.write_text(
+        f"node: {{ae_title: AINODE, host: {HOST}, port: {port}, storage: ./var}}\n"
+        f"peers:\n  PACS: {{ae_title: PACS, host: {HOST}, port: {pacs_port}}}\n"
+        "receive: {from: [PACS]}\n"
+        "deliver: {to: [PACS]}\n"
+        f"settle: {{quiet_seconds: {quiet_seconds}}}\n",
+        encoding="utf-8",
+    )
+    return path, port
+
+
+@contextmanager
+def serving(config: Path, port: int) -> Iterator[ServedNode]:
+    """`dicom-node serve` from its ready line to SIGTERM, after which it must end well."""
+    log = config.with_suffix(".log")
+    with log.open("a") as errors:
+        process = subprocess.Popen(
+            [str(COMMAND), "serve", "--config", str(config)],
+            stdout=subprocess.PIPE, stderr=errors, text=True, env=_environment(),
+        )  # fmt: skip
+        assert process.stdout is not None
+        with process.stdout:
+            try:
+                assert process.stdout.readline() == f"ready AINODE@{HOST}:{port}\n", log.read_text()
+                yield ServedNode(config, port, log, process)
+            finally:
+                process.send_signal(signal.SIGTERM)
+                code = process.wait(60)
+    assert code == 0, log.read_text()
+
+
+def eventually(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> bool:
+    """Whether the condition comes true in time; it is looked at ten times a second."""
+    never = threading.Event()
+    for _ in range(int(patience_s * 10)):
+        if condition():
+            return True
+        never.wait(0.1)
+    return False
+
+
+def _environment() -> dict[str, str]:
+    """The caller's, without settings of its own that would change the node's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DICOM_NODE_")}
