@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -30,6 +29,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _FAILED = 1
 _WRONG_SETTINGS = 2
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 app = typer.Typer(
     help="A DICOM node that answers studies with AI findings. Research use only.",
@@ -55,9 +55,9 @@ def serve(config: ConfigOption) -> None:
     settings = _settings(config)
     configure_logging(settings.log.level)
     composition.check_cascade(settings)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    os.umask(0o077)  # the database is SQLite's to create; what is in it concerns nobody else on this machine
+    # blocked before any thread starts, so that none is interrupted: a signal waits until this one asks for it
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     node = composition.Node(settings)
     try:
         node.start()
@@ -65,8 +65,8 @@ def serve(config: ConfigOption) -> None:
         node.stop()
         _fail(f"cannot listen on {node.address}: {error.strerror}; is it running already? else change node.port")
     typer.echo(f"ready {node.address}")
-    stopping.wait()
-    _LOGGER.info("Stopping", extra={"action": "stopping"})
+    received = signal.sigwait(_STOP_SIGNALS)
+    _LOGGER.info("Stopping after %s", signal.Signals(received).name, extra={"action": "stopping"})
     node.stop()
 
 

@@ -158,5 +158,7 @@ class Outbox:
     def _bury(self, due: Iterable[Delivery]) -> None:
         for delivery in due:
             if delivery.peer not in self._destinations:
-                reason = f"no destination is named {delivery.peer}; add it to destinations, or send the result again"
+                reason = (
+                    f"no destination is named {delivery.peer}; add the peer to deliver.to and send the result by hand"
+                )
                 self._fail([delivery], ObjectRejected(reason))

@@ -15,7 +15,7 @@ from pydicom.errors import InvalidDicomError
 from dicom_node.decoding import Picture, assemble, decode, refuse_unreadable
 from dicom_node.domain.errors import ReadError
 from dicom_node.frames import frame_headers, is_slice_without_place, numbers, stack_frames
-from dicom_node.selection import OTHER_PATIENT, belong_to_study_patient, is_image, reasons_to_leave_out
+from dicom_node.selection import NO_MAJORITY, OTHER_PATIENT, belong_to_study_patient, is_image, reasons_to_leave_out
 from dicom_node.stacks import Stack, StackFrame, split_into_stacks
 from dicom_node.unreadable import UNREADABLE, explained
 from inference.findings import Exclusion
@@ -166,9 +166,8 @@ def _not_of_study(source: _Source, study_instance_uid: str) -> str | None:
 def _of_one_patient(sources: Sequence[_Source]) -> tuple[list[_Source], list[Exclusion]]:
     belongs = belong_to_study_patient([source.header for source in sources])
     ours = [source for source, is_ours in zip(sources, belongs, strict=True) if is_ours]
-    strangers = [
-        source.excluded(OTHER_PATIENT) for source, is_ours in zip(sources, belongs, strict=True) if not is_ours
-    ]
+    reason = OTHER_PATIENT if ours else NO_MAJORITY
+    strangers = [source.excluded(reason) for source, is_ours in zip(sources, belongs, strict=True) if not is_ours]
     return ours, strangers
 
 

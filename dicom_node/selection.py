@@ -10,6 +10,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 OTHER_PATIENT = "belongs to another patient than most of this study"
+NO_MAJORITY = "is in a study of several patients, none of whom has most of the images; whose it is, a person must tell"
 
 #: SOP classes named "... Image Storage" whose pixels are no picture that a stack can be made of (PS3.4 B.5).
 NO_STACK = {

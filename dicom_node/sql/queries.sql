@@ -95,10 +95,6 @@ SELECT * FROM job WHERE state = 'ready' AND NOT EXISTS (
 INSERT INTO result (job_id, path, modality, sop_class_uid, sop_instance_uid, series_instance_uid)
 VALUES (:job_id, :path, :modality, :sop_class_uid, :sop_instance_uid, :series_instance_uid) RETURNING result_id;
 
--- name: result_by_uid
--- Whether this node made an object.
-SELECT 1 FROM result WHERE sop_instance_uid = :sop_instance_uid LIMIT 1;
-
 -- name: add_delivery
 -- A result object on its way to one peer, due at once.
 INSERT INTO delivery (job_id, result_id, peer, due_at) VALUES (:job_id, :result_id, :peer, :now);

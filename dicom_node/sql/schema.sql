@@ -77,7 +77,6 @@ CREATE TABLE result (
     series_instance_uid TEXT NOT NULL,
     UNIQUE (job_id, sop_instance_uid)
 ) STRICT;
-CREATE INDEX result_by_uid ON result (sop_instance_uid);
 
 -- One result for one peer. Within a job and a peer, the order of delivery_id is the sending order.
 CREATE TABLE delivery (

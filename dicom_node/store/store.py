@@ -116,10 +116,6 @@ class Store:
         found = self._run("instances_of_study", study_instance_uid=study_instance_uid)
         return tuple(map(rows.instance_of, found))
 
-    def is_own_result(self, sop_instance_uid: str) -> bool:
-        """Whether a job of this node made that object."""
-        return bool(self._run("result_by_uid", sop_instance_uid=sop_instance_uid))
-
     def finish(
         self, job_id: int, worker: str, *, outcome: str, summary: str, results: Sequence[ResultObject],
         peers: Sequence[str], now: float,

@@ -121,7 +121,7 @@ def test_two_patients_in_equal_parts_are_held(line, destination, tmp_path):
         saved(instance, tmp_path)
     sent_without_complaint(tmp_path, destination)
     assert line.answer(study.study_instance_uid, state="held") == []
-    assert "patient" in line.node.study(study.study_instance_uid)["reason"]
+    assert "several patients" in line.node.study(study.study_instance_uid)["reason"]
 
 
 def test_what_is_no_dicom_is_answered_with_a_status(line, destination, tmp_path):

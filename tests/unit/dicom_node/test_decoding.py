@@ -4,8 +4,8 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom import Dataset
-from pydicom.pixels import convert_color_space
-from pydicom.uid import MPEG2MPML, ExplicitVRBigEndian, JPEGLSLossless, RLELossless
+from pydicom.pixels import convert_color_space, pixel_array
+from pydicom.uid import MPEG2MPML, ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from dicom_node.decoding import LARGEST_INSTANCE, Picture, assemble, decode, refuse_unreadable
 from dicom_node.domain.errors import ReadError
@@ -229,6 +229,17 @@ def test_compressed_frames_come_out_as_they_went_in(numbers_of, transfer_syntax)
     dataset = image(stored)
     dataset.compress(transfer_syntax, generate_instance_uid=False)
     assert numbers_of(dataset)[0].pixels.tolist() == stored.tolist()
+
+
+@pytest.mark.parametrize(
+    ("transfer_syntax", "other"), [(RLELossless, "pylibjpeg"), (JPEGLSLossless, "gdcm"), (JPEG2000Lossless, "gdcm")]
+)
+def test_another_decoder_sees_the_same(numbers_of, transfer_syntax, other):
+    """Decoders the node does not use agree with those it does, as long as a stream is sound."""
+    stored = np.random.default_rng(5).integers(0, 4096, (64, 48), np.uint16)
+    dataset = image(stored)
+    dataset.compress(transfer_syntax, generate_instance_uid=False)
+    assert numbers_of(dataset)[0].pixels.tolist() == pixel_array(dataset, decoding_plugin=other).tolist()
 
 
 def test_overlong_rle_does_not_panic(numbers_of):

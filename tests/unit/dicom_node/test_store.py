@@ -453,14 +453,6 @@ def test_delivery_is_decided_once(store):
         store.sent(99, status=0, now=213.0)
 
 
-def test_own_results_are_known_by_their_uid(store):
-    """From the moment a job finished, its results are recognised when they come back."""
-    assert not store.is_own_result(result("SEG").sop_instance_uid)
-    delivering(store, "SEG")
-    assert store.is_own_result(result("SEG").sop_instance_uid)
-    assert not store.is_own_result(instance(1).sop_instance_uid)
-
-
 def test_studies_tell_how_each_stands(store):
     """Newest first, by the newest job, with counts and deliveries; studies without images too."""
     delivering(store, "SEG", "SR")
@@ -509,7 +501,6 @@ def test_step_that_fails_leaves_no_trace(store):
     with pytest.raises(StoreError, match="UNIQUE constraint failed"):
         store.finish(job.job_id, "w1", **ANALYSED, results=[result("SR"), result("SR")], peers=["PACS"], now=210.0)
     assert (store.studies(), store.events(STUDY), store.due(now=999.0)) == (*before, ())
-    assert not store.is_own_result(result("SR").sop_instance_uid)
     assert store.finish(job.job_id, "w1", **ANALYSED, results=[result("SR")], peers=["PACS"], now=211.0)
 
 
