@@ -11,7 +11,7 @@ from inference.findings import Classification, Outcome, StageRun, Task
 from inference.interpret import is_outside, lesions, plane_of
 from inference.models import Classifier, Model, Segmenter
 from inference.registry import BrokenPackage
-from inference.stages import CascadeError, Stage, load_cascade  # noqa: F401
+from inference.stages import Stage
 from inference.volume import Volume
 
 Shelf = Mapping[str, Model | BrokenPackage]

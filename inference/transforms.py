@@ -75,6 +75,13 @@ def place(unit: NDArray[np.float32], size: int) -> tuple[Tensor, Placement]:
     return functional.pad(scaled, padding), placement
 
 
+def resized(squares: Tensor, size: int) -> Tensor:
+    """Squares (n, channels, side, side) at another side length."""
+    if squares.shape[-1] == size:
+        return squares
+    return functional.interpolate(squares, (size, size), mode="bilinear", align_corners=False, antialias=True)
+
+
 def standardise(square: Tensor, preparation: Preparation) -> Tensor:
     """0..1 to what the network was trained on."""
     return (square - preparation.mean) / preparation.std

@@ -16,7 +16,7 @@ from inference.training.augment import augment
 from inference.training.loop import Batch
 from inference.training.pictures import Pictures, load_pictures, shuffled
 from inference.training.recipe import Phase, Recipe
-from inference.transforms import standardise
+from inference.transforms import resized, standardise
 
 #: Part of every batch that is replaced by shuffled real pictures, which belong to no class.
 _SHUFFLED = 1 / 16
@@ -50,7 +50,7 @@ class ClassifierCourse:
         wanted = self.batches_per_epoch(phase) * phase.batch
         drawn = torch.multinomial(self._weights, wanted, replacement=True, generator=generator)
         for chosen in drawn.split(phase.batch):
-            squares = _resized(self.training.squares[chosen].float(), phase.size)
+            squares = resized(self.training.squares[chosen].float(), phase.size)
             targets = {name: target[chosen].clone() for name, target in self.training.targets.items()}
             lost = torch.rand(len(chosen), generator=generator) < _SHUFFLED
             if lost.any():
@@ -73,14 +73,14 @@ class ClassifierCourse:
 
     def validate(self, phase: Phase) -> dict[str, float]:
         """Accuracy per question over real pictures that belong to one of its classes; the score is their mean."""
-        scores = predict(self.network, _resized(self.validation.squares.float(), phase.size), self.recipe)
+        scores = predict(self.network, resized(self.validation.squares.float(), phase.size), self.recipe)
         figures = {f"{name} accuracy": accuracy(scores[name], self.validation, name) for name in self.recipe.questions}
         return {**figures, "score": sum(figures.values()) / len(figures)}
 
     def judge(self) -> tuple[dict[str, float], OperatingPoint]:
         """Per question: accuracy, the minimum score that keeps all but a fiftieth of the known pictures, and what it
         turns away."""
-        squares = _resized(self.validation.squares.float(), self.recipe.preparation.size)
+        squares = resized(self.validation.squares.float(), self.recipe.preparation.size)
         scores = predict(self.network, squares, self.recipe)
         figures, minimum = dict[str, float](), dict[str, float]()
         for question, answers in scores.items():
@@ -94,12 +94,6 @@ class ClassifierCourse:
             if foreign.any():
                 figures[f"{question} outside turned away"] = float((best[foreign] < bound).float().mean())
         return figures, OperatingPoint(minimum_score=minimum)
-
-
-def _resized(squares: Tensor, size: int) -> Tensor:
-    if squares.shape[-1] == size:
-        return squares
-    return functional.interpolate(squares, (size, size), mode="bilinear", align_corners=False, antialias=True)
 
 
 def predict(network: nn.Module, squares: Tensor, recipe: Recipe) -> dict[str, Tensor]:

@@ -8,7 +8,6 @@ import segmentation_models_pytorch as smp
 import torch
 from segmentation_models_pytorch.losses import DiceLoss, SoftBCEWithLogitsLoss
 from torch import Tensor, nn
-from torch.nn import functional
 
 from inference.architectures import build
 from inference.cards import OperatingPoint
@@ -16,7 +15,7 @@ from inference.training.augment import augment
 from inference.training.loop import Batch
 from inference.training.recipe import Phase, Recipe
 from inference.training.slices import load_slices
-from inference.transforms import standardise
+from inference.transforms import resized, standardise
 
 _AT_ONCE = 16
 
@@ -44,8 +43,8 @@ class SegmenterCourse:
         """Every slice about once, in random order, changed at random with its mask."""
         order = torch.randperm(len(self.squares), generator=generator)
         for chosen in order[: self.batches_per_epoch(phase) * phase.batch].split(phase.batch):
-            squares = _resized(self.squares[chosen].float(), phase.size)
-            masks = _resized(self.masks[chosen].float(), phase.size)
+            squares = resized(self.squares[chosen].float(), phase.size)
+            masks = resized(self.masks[chosen].float(), phase.size)
             pictures, changed = augment(squares, masks, self.recipe.augmentation, generator)
             if changed is None:
                 raise AssertionError("masks went in, so masks come out")
@@ -64,9 +63,9 @@ class SegmenterCourse:
         threshold = self.recipe.operating_point.threshold
         truths, answers = [], []
         for patient in self.validation:
-            scores = predict(self.network, _resized(patient.squares.float(), phase.size), self.recipe)
+            scores = predict(self.network, resized(patient.squares.float(), phase.size), self.recipe)
             answers.append(scores > threshold)
-            truths.append(_resized(patient.masks.float(), phase.size) > 0.5)
+            truths.append(resized(patient.masks.float(), phase.size) > 0.5)
         return figures(answers, truths)
 
     def judge(self) -> tuple[dict[str, float], OperatingPoint]:
@@ -86,12 +85,6 @@ def figures(answers: list[Tensor], truths: list[Tensor]) -> dict[str, float]:
     dice = smp.metrics.f1_score(tp, fp, fn, tn, reduction="micro-imagewise")
     iou = smp.metrics.iou_score(tp, fp, fn, tn, reduction="micro")
     return {"mean patient dice": float(dice), "pooled iou": float(iou), "score": float(dice)}
-
-
-def _resized(squares: Tensor, size: int) -> Tensor:
-    if squares.shape[-1] == size:
-        return squares
-    return functional.interpolate(squares, (size, size), mode="bilinear", align_corners=False, antialias=True)
 
 
 def predict(network: nn.Module, squares: Tensor, recipe: Recipe) -> Tensor:

@@ -1,0 +1,197 @@
+"""The cascade: which stage runs when, and how every one of them ends with an answer or a reason."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from inference.cards import OperatingPoint
+from inference.cascade import run_cascade
+from inference.findings import Outcome, Task
+from inference.interpret import classification
+from inference.models import Classifier, Segmenter
+from inference.registry import BrokenPackage, open_package
+from inference.stages import CascadeError, Stage, load_cascade
+from tests.builders.packages import TUMOUR, volume_of, write_package
+
+VOLUME = volume_of(np.zeros((3, 8, 8)))
+MODALITY = Stage(name="modality", task=Task.CLASSIFICATION, package="classifier", question="modality")
+REGION = Stage(
+    name="region", task=Task.CLASSIFICATION, package="classifier", question="region", when={"modality": "mr"}
+)
+TUMOURS = Stage(name="tumour", task=Task.SEGMENTATION, package="segmenter", question="tumour", when={"region": "brain"})
+
+
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory):
+    """A folder to write packages to."""
+    return tmp_path_factory.mktemp("cards")
+
+
+@pytest.fixture(scope="module")
+def classifier_package(cards):
+    """A package that turns away modalities it is less sure of than 0.6."""
+    point = OperatingPoint(minimum_score={"modality": 0.6})
+    return open_package(write_package(cards / "classifier", operating_point=point))
+
+
+@pytest.fixture(scope="module")
+def segmenter_package(cards):
+    """A package for axial slices."""
+    folder = write_package(cards / "segmenter", Task.SEGMENTATION, planes=("axial",), questions=TUMOUR)
+    return open_package(folder)
+
+
+class Knowing(Classifier):
+    """A classifier that has its scores by heart, and counts how often it is asked."""
+
+    def __init__(self, package, modality=(0.1, 0.9), region=(0.8, 0.1, 0.1)):
+        self.package = package
+        self.scores = {"modality": modality, "region": region}
+        self.asked = 0
+
+    def answers(self, volume):
+        """The same whatever the volume."""
+        self.asked += 1
+        return {
+            question: classification(classes, np.array([self.scores[question]], np.float32), (0,))
+            for question, classes in self.package.card.questions.items()
+        }
+
+
+@dataclass
+class Painting(Segmenter):
+    """A segmenter that paints a box, or breaks."""
+
+    package: object
+    error: Exception | None = None
+    painted: tuple = field(default=np.s_[1:2, 2:5, 2:5])
+
+    def scores(self, volume):
+        """0.9 in the box."""
+        if self.error is not None:
+            raise self.error
+        scores = np.zeros(volume.shape, np.float32)
+        scores[self.painted] = 0.9
+        return scores
+
+
+@pytest.fixture
+def shelf(classifier_package, segmenter_package):
+    """Both models, in working order."""
+    return {"classifier": Knowing(classifier_package), "segmenter": Painting(segmenter_package)}
+
+
+def test_answers_lead_from_stage_to_stage(shelf):
+    """MR, then brain, then its tumour; the classifier looks once for two questions."""
+    runs = run_cascade(VOLUME, (MODALITY, REGION, TUMOURS), shelf)
+    assert [run.outcome for run in runs] == [Outcome.COMPLETE] * 3
+    assert [run.classification.label for run in runs[:2]] == ["mr", "brain"]
+    assert [int(segment.mask.sum()) for segment in runs[2].segments] == [9]
+    assert [run.algorithm.name for run in runs] == ["classifier", "classifier", "segmenter"]
+    assert shelf["classifier"].asked == 1
+
+
+def test_stages_behind_another_answer_do_not_run(shelf, classifier_package):
+    """A CT has no MRI region: that stage is not asked, and not reported."""
+    shelf["classifier"] = Knowing(classifier_package, modality=(0.9, 0.1))
+    assert [run.stage for run in run_cascade(VOLUME, (MODALITY, REGION, TUMOURS), shelf)] == ["modality"]
+
+
+def test_looked_and_found_nothing_is_complete(shelf, segmenter_package):
+    """Which is not the same as not looked."""
+    shelf["segmenter"] = Painting(segmenter_package, painted=np.s_[0:0, 0:0, 0:0])
+    run = run_cascade(VOLUME, (MODALITY, REGION, TUMOURS), shelf)[-1]
+    assert (run.outcome, run.found_nothing) == (Outcome.COMPLETE, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda shelf: shelf.pop("segmenter"), "segmenter is not installed"),
+        (lambda shelf: shelf.update(segmenter=BrokenPackage(None, "it is torn")), "not usable: it is torn"),
+        (lambda shelf: shelf.update(segmenter=shelf["classifier"]), "does not answer tumour"),
+    ],
+)
+def test_a_stage_without_its_model_is_refused_with_the_reason(shelf, change, reason):
+    """Not attempted, never passed over in silence; the stages before it stand."""
+    change(shelf)
+    runs = run_cascade(VOLUME, (MODALITY, REGION, TUMOURS), shelf)
+    assert [run.outcome for run in runs] == [Outcome.COMPLETE, Outcome.COMPLETE, Outcome.NOT_ATTEMPTED]
+    assert reason in runs[-1].reason
+
+
+def test_a_package_of_another_task_is_refused(shelf):
+    """A classifier cannot detect."""
+    stage = MODALITY.model_copy(update={"task": Task.DETECTION})
+    (run,) = run_cascade(VOLUME, (stage,), shelf)
+    assert run.outcome is Outcome.NOT_ATTEMPTED
+    assert "does classification, the stage asks for detection" in run.reason
+
+
+def test_what_is_like_no_class_is_outside_the_models_world(shelf, classifier_package):
+    """Below the operating point there is no answer, and nothing that depends on one."""
+    shelf["classifier"] = Knowing(classifier_package, modality=(0.45, 0.55))
+    (run,) = run_cascade(VOLUME, (MODALITY, REGION, TUMOURS), shelf)
+    assert run.outcome is Outcome.NOT_ATTEMPTED
+    assert "outside the model's world" in run.reason
+    assert "0.55" in run.reason
+
+
+def test_another_plane_is_refused(shelf):
+    """A model for axial slices is not asked about sagittal ones; where no plane is known it is."""
+    sagittal = volume_of(np.zeros((3, 8, 8)), directions=((1, 0, 0), (0, 0, -1), (0, 1, 0)))
+    run = run_cascade(sagittal, (MODALITY, REGION, TUMOURS), shelf)[-1]
+    assert run.outcome is Outcome.NOT_ATTEMPTED
+    assert "made for axial slices; these are sagittal" in run.reason
+    somewhere = volume_of(np.zeros((3, 8, 8)), spacing=None)
+    assert run_cascade(somewhere, (MODALITY, REGION, TUMOURS), shelf)[-1].outcome is Outcome.COMPLETE
+
+
+@pytest.mark.parametrize("error", [RuntimeError("secret"), ValueError("secret"), MemoryError("secret")])
+def test_a_model_that_breaks_fails_its_stage_alone(shelf, segmenter_package, error):
+    """With the error's type and never its text; the stage after it runs."""
+    shelf["segmenter"] = Painting(segmenter_package, error=error)
+    again = REGION.model_copy(update={"name": "region again"})
+    runs = run_cascade(VOLUME, (MODALITY, REGION, TUMOURS, again), shelf)
+    assert [run.outcome for run in runs[2:]] == [Outcome.FAILED, Outcome.COMPLETE]
+    assert type(error).__name__ in runs[2].reason
+    assert "secret" not in runs[2].reason
+
+
+def test_the_shipped_cascade_begins_with_the_modality(request):
+    """It can be followed, and each condition names a class that the shipped packages or later ones answer."""
+    stages = load_cascade(request.config.rootpath / "config" / "cascade.yaml")
+    assert stages[0].name == "modality"
+    assert not stages[0].when
+    assert {label for stage in stages for label in stage.when.values()} <= {"mr", "xr", "brain", "knee"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("stages: [", "flow"),
+        ("stages: []", "at least 1"),
+        ("stages: [{name: a, task: guessing, package: p, question: q}]", "task"),
+        ("stages: [{name: a, task: detection, package: p, question: q, color: red}]", "color"),
+        ("stages: [{name: a, task: detection, package: p, question: q, when: {b: c}}]", "no earlier stage"),
+        (
+            "stages: [{name: a, task: detection, package: p, question: q},"
+            " {name: a, task: detection, package: p, question: q}]",
+            "two stages",
+        ),
+    ],
+)
+def test_a_wrong_cascade_file_is_told(tmp_path, text, told):
+    """With the file and what is wrong in it."""
+    path = tmp_path / "cascade.yaml"
+    path.write_text(text)
+    with pytest.raises(CascadeError, match=r"cascade\.yaml") as caught:
+        load_cascade(path)
+    assert told in str(caught.value)
+
+
+def test_a_missing_cascade_file_is_told(tmp_path):
+    """By name."""
+    with pytest.raises(CascadeError, match=r"nowhere\.yaml"):
+        load_cascade(tmp_path / "nowhere.yaml")

@@ -1,0 +1,106 @@
+"""Pixels to network input and back."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inference.cards import Preparation
+from inference.transforms import LUMA, Placement, place, prepare, resized, standardise, to_unit
+from inference.volume import Window
+
+PLAIN = Preparation(size=64, use_window=False, lower_percentile=0, upper_percentile=100)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "inner", "offset"),
+    [
+        (100, 200, (32, 64), (16, 0)),  # 64/200 of 100 rows
+        (200, 100, (64, 32), (0, 16)),
+        (64, 64, (64, 64), (0, 0)),
+        (300, 1, (64, 1), (0, 31)),  # never less than one pixel
+        (3, 2, (64, 43), (0, 10)),
+    ],
+)
+def test_the_picture_keeps_its_aspect(rows, columns, inner, offset):
+    """One factor for both axes, centred in the square."""
+    placement = Placement(rows, columns, 64)
+    assert (placement.inner, placement.offset) == (inner, offset)
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=st.integers(40, 260), columns=st.integers(40, 260))
+def test_a_map_comes_back_to_where_it_was(rows, columns):
+    """There and back, a blob keeps its place within a pixel of the coarser grid and its area within a tenth."""
+    row, column = np.mgrid[0:rows, 0:columns]
+    blob = ((row - 0.4 * rows) / (0.25 * rows)) ** 2 + ((column - 0.6 * columns) / (0.2 * columns)) ** 2 < 1
+    square, placement = place(blob[None].astype(np.float32), 128)
+    back = placement.restore(square[:, 0])[0].numpy() > 0.5
+    assert back.shape == blob.shape
+    one_pixel = max(1.0, max(rows, columns) / 128)
+    assert np.argwhere(back).mean(0) == pytest.approx(np.argwhere(blob).mean(0), abs=one_pixel)
+    assert back.sum() == pytest.approx(blob.sum(), rel=0.1)
+
+
+def test_padding_never_comes_back():
+    """What a network says about the black around the picture is cut away."""
+    square, placement = place(np.zeros((1, 20, 60), np.float32), 60)
+    square[:, :, :20], square[:, :, 40:] = 1, 1
+    assert placement.restore(square[:, 0]).max() == 0
+
+
+def test_percentiles_of_the_stack_become_0_and_1():
+    """All slices share one scale, so that a dark slice stays dark."""
+    stack = np.stack([np.full((4, 4), value, np.float32) for value in (0, 50, 100)])
+    assert [float(unit.mean()) for unit in to_unit(stack, None, PLAIN)] == pytest.approx([0, 0.5, 1])
+
+
+def test_the_window_is_applied_only_when_asked_for():
+    """Outside of it everything is black or white."""
+    pixels = np.linspace(-1000, 1000, 100, dtype=np.float32).reshape(1, 10, 10)
+    windowed = PLAIN.model_copy(update={"use_window": True})
+    unit = to_unit(pixels, Window(0, 200), windowed)
+    assert (unit == 0).mean() == pytest.approx(0.45, abs=0.01)
+    assert (unit == 1).mean() == pytest.approx(0.45, abs=0.01)
+    assert (to_unit(pixels, Window(0, 200), PLAIN) == 0).sum() == 1
+
+
+@pytest.mark.parametrize("value", [0.0, -1000.0, 4095.0])
+def test_a_constant_picture_is_black_and_finite(value):
+    """No division by a range that is none."""
+    unit = to_unit(np.full((2, 8, 8), value, np.float32), None, Preparation(size=64, use_window=False))
+    assert np.isfinite(unit).all()
+    assert unit.max() == 0
+
+
+def test_a_few_bright_pixels_on_black_stay_visible():
+    """Where the percentiles meet, the extremes decide."""
+    pixels = np.zeros((1, 100, 100), np.float32)
+    pixels[0, 50, 50] = 700
+    assert to_unit(pixels, None, Preparation(size=64, use_window=False)).max() == 1
+
+
+def test_colour_becomes_luma():
+    """Red, green and blue weigh as in BT.601."""
+    rgb = np.eye(3, dtype=np.float32)[None, None] * 255  # one row: a red, a green, a blue pixel
+    unit = to_unit(np.concatenate([rgb, np.zeros_like(rgb)], axis=1), None, PLAIN)
+    assert unit[0, 0] == pytest.approx(LUMA / LUMA.max())
+
+
+def test_prepare_is_place_of_unit_standardised():
+    """One way for training and inference: its parts give the same."""
+    pixels = np.random.default_rng(0).normal(100, 30, (3, 40, 50)).astype(np.float32)
+    preparation = Preparation(size=32, use_window=False, mean=0.4, std=0.2)
+    whole, placement = prepare(pixels, None, preparation)
+    parts, _ = place(to_unit(pixels, None, preparation), 32)
+    assert torch.equal(whole, standardise(parts, preparation))
+    assert whole.shape == (3, 1, 32, 32)
+    assert (placement.rows, placement.columns) == (40, 50)
+
+
+def test_resized_squares_of_the_right_size_are_left_alone():
+    """No copy, no blur."""
+    squares = torch.rand(2, 1, 16, 16)
+    assert resized(squares, 16) is squares
+    assert resized(squares, 8).shape == (2, 1, 8, 8)
