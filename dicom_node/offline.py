@@ -12,12 +12,12 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
-from dicom_node.domain.errors import CannotUnderstand
+from dicom_node.domain.errors import CannotUnderstand, ReadError
 from dicom_node.files import files_under
 from dicom_node.pipeline import Engine, analyse_study
 from dicom_node.spool import checked_uid
 from dicom_node.summary import StudySummary, summarise
-from dicom_node.unreadable import UNREADABLE
+from dicom_node.unreadable import explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,20 @@ def find_studies(path: Path) -> FoundFiles:
     refused: dict[Path, str] = {}
     for file in files_under(path):
         try:
-            header = dcmread(file, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
-            studies[checked_uid(str(header.get("StudyInstanceUID", "")), "Study Instance UID")].append(file)
-        except InvalidDicomError:
-            refused[file] = "is not a DICOM file (PS3.10): it has no DICM prefix"
-        except CannotUnderstand as error:
+            studies[_study_of(file)].append(file)
+        except (ReadError, CannotUnderstand) as error:
             refused[file] = str(error)
-        except UNREADABLE as error:
-            refused[file] = f"cannot be parsed as a DICOM file ({type(error).__name__})"
     return FoundFiles({uid: tuple(found) for uid, found in studies.items()}, refused)
+
+
+def _study_of(file: Path) -> str:
+    with explained("cannot be parsed as a DICOM file"):
+        try:
+            header = dcmread(file, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
+        except InvalidDicomError as error:
+            raise ReadError("is not a DICOM file (PS3.10): it has no DICM prefix") from error
+        uid = str(header.get("StudyInstanceUID", ""))
+    return checked_uid(uid, "Study Instance UID")
 
 
 def analyse_folder(found: FoundFiles, engine: Engine, out: Path) -> Iterator[AnalysedFolder]:

@@ -60,6 +60,8 @@ class _Plan:
     pixel_spacing_mm: float = 0.9
     slice_spacing_mm: float = 5.0
     window: tuple[float, float] | None = None
+    #: Of a paired body part; the others have none (PS3.3 C.7.3.1).
+    laterality: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +103,16 @@ def _series(identity: _Identity, plan: _Plan) -> Dataset:
     ds.SeriesNumber = 1
     ds.SeriesDescription = plan.description
     ds.BodyPartExamined = plan.body_part
-    ds.Laterality = ""
+    if plan.laterality is not None:
+        ds.Laterality = plan.laterality
     ds.Manufacturer = "Phantom generator"
-    ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL" if plan.modality == "CT" else "OTHER"]
+    ds.ImageType = ["ORIGINAL", "PRIMARY"]
     return ds
 
 
 def _place(ds: Dataset, plan: _Plan, index: int, shape: tuple[int, int]) -> None:
     if plan.orientation is None:
+        ds.PatientOrientation = ""
         return
     row, column = np.array(plan.orientation[:3]), np.array(plan.orientation[3:])
     corner = -(row * shape[1] + column * shape[0]) * plan.pixel_spacing_mm / 2
@@ -122,14 +126,21 @@ def _place(ds: Dataset, plan: _Plan, index: int, shape: tuple[int, int]) -> None
 def _modality_attributes(ds: Dataset, plan: _Plan) -> None:
     match plan.modality:
         case "MR":
+            ds.PatientPosition = "HFS"
+            ds.ImageType = ["ORIGINAL", "PRIMARY", "OTHER"]
             ds.ScanningSequence, ds.SequenceVariant, ds.ScanOptions, ds.MRAcquisitionType = "SE", "NONE", "", "2D"
             ds.EchoTime, ds.RepetitionTime, ds.EchoTrainLength = 100, 9000, 1
         case "CT":
+            ds.PatientPosition = "HFS"
+            ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
             ds.KVP, ds.AcquisitionNumber = 120, 1
             ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = -1024, 1, "HU"
         case "CR":
             ds.ViewPosition = "PA"
             ds.ImagerPixelSpacing = ds.PixelSpacing = [plan.pixel_spacing_mm, plan.pixel_spacing_mm]
+        case "XC":
+            ds.AcquisitionContextSequence = []
+            ds.LossyImageCompression = "00"
 
 
 def _pixels(ds: Dataset, plan: _Plan, frame: NDArray[np.float32]) -> None:
@@ -171,12 +182,20 @@ _PLANS: tuple[tuple[_Plan, Callable[[np.random.Generator], phantoms.Phantom]], .
         lambda rng: phantoms.brain_mr(rng, lesion=_BRAIN_LESION),
     ),
     (
-        _Plan("knee MR", MRImageStorage, "MR", "KNEE", "Sagittal PD", _SAGITTAL, 0.6, 4.0, _MR_WINDOW),
+        _Plan("knee MR", MRImageStorage, "MR", "KNEE", "Sagittal PD", _SAGITTAL, 0.6, 4.0, _MR_WINDOW, "R"),
         phantoms.knee_mr,
     ),
     (
         _Plan(
-            "hand radiograph", ComputedRadiographyImageStorage, "CR", "HAND", "Hand PA", None, 0.8, window=_MR_WINDOW
+            "hand radiograph",
+            ComputedRadiographyImageStorage,
+            "CR",
+            "HAND",
+            "Hand PA",
+            None,
+            0.8,
+            window=_MR_WINDOW,
+            laterality="R",
         ),
         phantoms.hand_radiograph,
     ),
@@ -184,8 +203,14 @@ _PLANS: tuple[tuple[_Plan, Callable[[np.random.Generator], phantoms.Phantom]], .
         _Plan("abdomen CT", CTImageStorage, "CT", "ABDOMEN", "Axial abdomen", _AXIAL, 1.5, 5.0, (40.0, 400.0)),
         phantoms.abdomen_ct,
     ),
-    (_Plan("colour ultrasound", UltrasoundImageStorage, "US", "BREAST", "Breast"), phantoms.colour_ultrasound),
-    (_Plan("photograph", VLPhotographicImageStorage, "XC", "SKIN", "Photograph of skin"), phantoms.photograph),
+    (
+        _Plan("colour ultrasound", UltrasoundImageStorage, "US", "BREAST", "Breast", laterality="R"),
+        phantoms.colour_ultrasound,
+    ),
+    (
+        _Plan("photograph", VLPhotographicImageStorage, "XC", "SKIN", "Photograph of skin", laterality=""),
+        phantoms.photograph,
+    ),
 )
 
 

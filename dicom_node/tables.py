@@ -62,9 +62,7 @@ def analysis_table(studies: Sequence[AnalysedFolder]) -> Table:
 
 def status_table(studies: Sequence[StudyStatus]) -> Table:
     """How each study stands."""
-    table = Table(
-        "study", "received", "images", "state", "outcome", "seen, found", "reason", "deliveries", title="status"
-    )
+    table = _table("status", "study", "received", "images", "state", "outcome", "seen, found", "reason", "deliveries")
     for study in studies:
         summary = StudySummary.model_validate_json(study.summary) if study.summary else None
         told = "; ".join(part for part in (summary.seen, summary.found) if part) if summary else ""

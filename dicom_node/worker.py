@@ -58,13 +58,13 @@ class Worker:
         self._peers = tuple(peers)
         self._clock = clock
 
-    def work_until_idle(self) -> int:
-        """Take jobs until none waits; how many there were."""
-        taken = 0
-        while (job := self._store.claim(self._name, now=self._clock(), lease_s=LEASE_S)) is not None:
-            self._work_on(job)
-            taken += 1
-        return taken
+    def take_one(self) -> bool:
+        """Work on the job that waits longest, whatever comes of it; False when none waits."""
+        job = self._store.claim(self._name, now=self._clock(), lease_s=LEASE_S)
+        if job is None:
+            return False
+        self._work_on(job)
+        return True
 
     def _work_on(self, job: Job) -> None:
         study = job.study_instance_uid

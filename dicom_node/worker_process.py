@@ -114,7 +114,9 @@ def _main(settings: Settings, connection: Connection) -> None:
     try:
         with contextlib.suppress(EOFError, OSError):  # the node has closed the pipe, or is gone
             while True:
-                worker.work_until_idle()
+                while worker.take_one():
+                    if connection.poll():  # a busy worker is sent nothing: this is the end of the pipe
+                        return
                 connection.send_bytes(_MESSAGE)
                 connection.recv_bytes()
     finally:

@@ -1,0 +1,111 @@
+"""The composition root: who may come in, and a node that starts and stops cleanly."""
+
+import socket
+
+import pytest
+
+from dicom_node.app import Node, admission, check_cascade
+from dicom_node.domain.delivery import Destination
+from dicom_node.domain.errors import SettingsError, StoreError
+from dicom_node.peers import echo
+from dicom_node.scp import AssociationRequest
+from dicom_node.settings import load_settings
+from tests.builders.command import write_config
+from tests.builders.network import HOST
+
+# pynetdicom drops the socket of a refused connection without closing it
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Of a node without model packages."""
+    config, _ = write_config(tmp_path, 4242)
+    (tmp_path / "none").mkdir()
+    return load_settings(config, {"DICOM_NODE_MODELS__FOLDER": str(tmp_path / "none")})
+
+
+def request(calling="PACS", called="AINODE", address=HOST, open_associations=0):
+    """An association request."""
+    return AssociationRequest(calling, called, address, open_associations)
+
+
+def test_a_known_peer_comes_in(settings):
+    """By AE title and address."""
+    assert admission(settings, request()) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "numbers", "told"),
+    [
+        (request(calling="OTHER"), (1, 1, 3), "receive.from"),
+        (request(called="NODE"), (1, 1, 7), "node.ae_title"),
+        (request(address="192.0.2.1"), (1, 1, 3), "peers.PACS.host"),
+        (request(open_associations=32), (2, 3, 2), "node.maximum_associations"),
+    ],
+)
+def test_everyone_else_is_refused_with_the_setting_that_would_let_him_in(settings, asked, numbers, told):
+    """The standard's numbers for the peer, a sentence for the log."""
+    refusal = admission(settings, asked)
+    assert (refusal.result, refusal.source, refusal.diagnostic) == numbers
+    assert told in refusal.reason
+
+
+def test_a_host_nobody_knows_lets_nobody_in(tmp_path):
+    """A name that does not resolve is no address."""
+    config, _ = write_config(tmp_path, 4242)
+    config.write_text(config.read_text().replace(f"PACS, host: {HOST}", "PACS, host: nowhere.invalid"))
+    refusal = admission(load_settings(config, {}), request())
+    assert "unknown" in refusal.reason
+
+
+def test_a_node_answers_between_start_and_stop(settings):
+    """And can be started again on the same folder."""
+    here = Destination("node", "AINODE", HOST, settings.node.port)
+    for _ in range(2):
+        node = Node(settings)
+        assert node.address == f"AINODE@{HOST}:{settings.node.port}"
+        node.start()
+        try:
+            echo(here, "PACS")
+        finally:
+            node.stop()
+
+
+def test_one_folder_has_one_node(settings):
+    """The second is told where the first works."""
+    node = Node(settings)
+    try:
+        with pytest.raises(StoreError, match=f"another dicom-node works in {settings.node.storage}"):
+            Node(settings)
+    finally:
+        node.stop()
+
+
+def test_a_taken_port_leaves_nothing_behind(settings):
+    """The node says so, and lets go of its folder."""
+    with socket.socket() as other:
+        other.bind((HOST, settings.node.port))
+        other.listen()
+        node = Node(settings)
+        with pytest.raises(OSError, match="in use"):
+            node.start()
+        node.stop()
+    Node(settings).stop()
+
+
+def test_a_storage_that_cannot_be_is_told(tmp_path):
+    """A file where a folder should be."""
+    config, _ = write_config(tmp_path, 4242)
+    (tmp_path / "var").write_text("")
+    with pytest.raises(StoreError, match=r"set node\.storage"):
+        Node(load_settings(config, {}))
+
+
+def test_a_cascade_that_cannot_be_followed_is_a_fault_of_the_settings(tmp_path):
+    """With its file, before any model is loaded."""
+    config, _ = write_config(tmp_path, 4242)
+    (tmp_path / "cascade.yaml").write_text("stages: []")
+    settings = load_settings(config, {"DICOM_NODE_MODELS__CASCADE": str(tmp_path / "cascade.yaml")})
+    with pytest.raises(SettingsError, match=r"cascade\.yaml"):
+        check_cascade(settings)

@@ -1,0 +1,140 @@
+"""What `dicom-node check` finds, and what it calls a failure."""
+
+import json
+import shutil
+import socket
+from dataclasses import dataclass
+
+import pytest
+
+from dicom_node.checks import Verdict, run_checks
+from dicom_node.settings import SHIPPED_MODELS, load_settings
+from tests.builders.command import write_config
+from tests.builders.network import HOST, free_port, running_archive, running_node
+
+# pynetdicom drops the socket of a refused connection without closing it
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+
+@dataclass
+class Configured:
+    """A configuration, and what is checked with it."""
+
+    path: object
+    port: int
+    environment: dict
+
+    def check(self, subject):
+        """The one check whose subject begins so."""
+        settings = load_settings(self.path, self.environment)
+        [found] = [check for check in run_checks(settings) if check.subject.startswith(subject)]
+        return found
+
+
+@pytest.fixture
+def configured(tmp_path):
+    """Nothing listens at the PACS, and no package is installed."""
+    path, port = write_config(tmp_path, free_port())
+    (tmp_path / "none").mkdir()
+    return Configured(path, port, {"DICOM_NODE_MODELS__FOLDER": str(tmp_path / "none")})
+
+
+def test_storage_that_is_not_there_yet_is_fine(configured):
+    """It is made at the start; what counts is the folder around it."""
+    check = configured.check("storage")
+    assert check.verdict is Verdict.OK
+    assert "GB free" in check.detail
+
+
+def test_storage_below_a_file_fails(configured, tmp_path):
+    """Nobody can make a folder there."""
+    (tmp_path / "file").write_text("")
+    configured.environment["DICOM_NODE_NODE__STORAGE"] = str(tmp_path / "file" / "var")
+    check = configured.check("storage")
+    assert check.verdict is Verdict.FAILED
+    assert "node.storage" in check.detail
+
+
+def test_a_full_disk_fails(configured, monkeypatch):
+    """Below the watermark images are refused."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
+    check = configured.check("storage")
+    assert check.verdict is Verdict.FAILED
+    assert "0xA700" in check.detail
+
+
+def test_a_free_port_is_fine(configured):
+    """Nothing is left listening by the check."""
+    assert configured.check("port").detail == "free"
+    assert configured.check("port").verdict is Verdict.OK
+
+
+def test_a_port_taken_by_something_else_fails(configured):
+    """It does not speak DICOM."""
+    with socket.socket() as other:
+        other.bind((HOST, configured.port))
+        # not listening: a connection is refused at once
+        check = configured.check("port")
+    assert check.verdict is Verdict.FAILED
+    assert "node.port" in check.detail
+
+
+def test_a_port_taken_by_a_node_that_lets_anybody_in_fails(configured, tmp_path):
+    """Ours would not let itself in."""
+    with running_node(tmp_path / "other", port=configured.port):
+        assert configured.check("port").verdict is Verdict.FAILED
+
+
+def test_a_package_that_is_missing_is_a_warning(configured):
+    """The node works without; which stages will not be attempted is told."""
+    check = configured.check("model package brain-tumour-res50-unet")
+    assert check.verdict is Verdict.WARNING
+    assert "brain tumour" in check.detail
+
+
+def test_a_package_that_is_broken_fails(configured, tmp_path):
+    """Its card names another digest."""
+    folder = tmp_path / "none" / "cascade-resnet50"
+    folder.mkdir()
+    card = json.loads((SHIPPED_MODELS / "cascade-resnet50" / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(card))
+    (folder / "weights.safetensors").write_text("torn")
+    check = configured.check("model package cascade-resnet50")
+    assert check.verdict is Verdict.FAILED
+    assert "digest" in check.detail
+
+
+def test_the_shipped_packages_are_whole(configured):
+    """With their versions and digests."""
+    del configured.environment["DICOM_NODE_MODELS__FOLDER"]
+    for name in ("cascade-resnet50", "brain-tumour-res50-unet"):
+        check = configured.check(f"model package {name}")
+        assert check.verdict is Verdict.OK
+        assert "sha256" in check.detail
+
+
+def test_a_cascade_that_cannot_be_followed_fails(configured, tmp_path):
+    """With what is wrong in it."""
+    (tmp_path / "cascade.yaml").write_text("stages: []")
+    configured.environment["DICOM_NODE_MODELS__CASCADE"] = str(tmp_path / "cascade.yaml")
+    assert configured.check("cascade").verdict is Verdict.FAILED
+
+
+def test_a_peer_that_answers_is_fine(configured, tmp_path):
+    """By C-ECHO, at its AE title."""
+    with running_archive(tmp_path / "pacs") as (_, destination):
+        text = configured.path.read_text()
+        pacs = f"PACS: {{ae_title: ARCHIVE, host: {HOST}, port: {destination.port}}}\n"
+        configured.path.write_text("\n".join(f"  {pacs}" if "PACS: {" in line else line for line in text.splitlines()))
+        check = configured.check("peer PACS")
+    assert check.verdict is Verdict.OK
+    assert "answered C-ECHO" in check.detail
+
+
+def test_a_silent_peer_fails_only_if_it_gets_results(configured):
+    """A modality that just sends need not listen."""
+    assert configured.check("peer PACS").verdict is Verdict.FAILED
+    configured.environment["DICOM_NODE_DELIVER__TO"] = "[]"
+    check = configured.check("peer PACS")
+    assert check.verdict is Verdict.WARNING
+    assert "no connection" in check.detail

@@ -1,0 +1,94 @@
+"""Exit codes and messages of the short commands; the long ones are in tests/system."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dicom_node.domain.study import Instance, InstanceKind
+from dicom_node.store import Store
+from tests.builders.command import run, write_config
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A configuration file in a folder of its own."""
+    return write_config(tmp_path, 4242)[0]
+
+
+def test_help_names_every_command():
+    """What a new user types first."""
+    told = run("--help")
+    assert told.returncode == 0
+    for command in ("serve", "check", "demo", "analyze", "status", "models", "send", "train"):
+        assert command in told.stdout
+
+
+def test_status_before_the_first_start_is_told(config, tmp_path):
+    """No database is made by looking."""
+    told = run("status", "--config", config)
+    assert told.returncode == 1
+    assert f"no node has worked in {tmp_path / 'var'} yet" in told.stderr
+    assert not (tmp_path / "var").exists()
+
+
+def test_status_lists_what_the_store_knows(config, tmp_path):
+    """As a table and as JSON, as many as asked for."""
+    (tmp_path / "var").mkdir()
+    store = Store.open(tmp_path / "var" / "node.db")
+    for number in range(3):
+        instance = Instance(f"1.2.{number}.1", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.2.1", f"1.2.{number}.2",
+                            f"1.2.{number}", InstanceKind.IMAGE, Path("x.dcm"), 10, "d")  # fmt: skip
+        store.record_instance(instance, calling_ae="PACS", now=100.0 + number)
+    store.close()
+    assert "receiving" in run("status", "--config", config).stdout
+    told = json.loads(run("status", "--config", config, "--json", "--limit", 2).stdout)
+    assert [study["study_instance_uid"] for study in told] == ["1.2.2", "1.2.1"]
+
+
+def test_models_are_listed():
+    """Those that are shipped, without a configuration of one's own."""
+    assert [record["state"] for record in json.loads(run("models", "--json").stdout)] == ["ok", "ok"]
+    assert "cascade-resnet50" in run("models").stdout
+
+
+def test_sending_to_nobody_is_told(config, tmp_path):
+    """The peers that there are, and exit code 2."""
+    told = run("send", tmp_path, "--to", "PAX", "--config", config)
+    assert told.returncode == 2
+    assert "known: PACS" in told.stderr
+
+
+def test_sending_nothing_is_told(config, tmp_path):
+    """A path that does not exist."""
+    told = run("send", tmp_path / "nowhere", "--to", "PACS", "--config", config)
+    assert told.returncode == 1
+    assert "does not exist" in told.stderr
+
+
+def test_analysing_nothing_is_told(config, tmp_path):
+    """A path that does not exist."""
+    told = run("analyze", tmp_path / "nowhere", "--out", tmp_path / "out", "--config", config)
+    assert told.returncode == 1
+    assert "does not exist" in told.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_recipe_is_told(tmp_path):
+    """File and key; exit code 2."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: x")
+    told = run("train", recipe, "--out", tmp_path / "out")
+    assert told.returncode == 2
+    assert "recipe.yaml" in told.stderr
+    assert "questions" in told.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "models", "send", "analyze", "check", "serve"])
+def test_every_command_refuses_a_wrong_configuration(config, tmp_path, command):
+    """The same fault, told the same way."""
+    config.write_text(config.read_text().replace("quiet_seconds: 1", "quiet_seconds: soon"))
+    arguments = {"send": [tmp_path, "--to", "PACS"], "analyze": [tmp_path, "--out", tmp_path / "out"]}
+    told = run(command, *arguments.get(command, []), "--config", config)
+    assert told.returncode == 2
+    assert f"{config}:6: settle.quiet_seconds: expected seconds" in told.stderr

@@ -1,0 +1,124 @@
+"""What waits for the clock: settling, tasks, and the process that works."""
+
+import multiprocessing
+import os
+import signal
+import threading
+
+import pytest
+
+from dicom_node import worker_process
+from dicom_node.domain.study import StudyActivity
+from dicom_node.schedule import Schedule, Task
+from dicom_node.settings import load_settings
+from dicom_node.settling import settle_quiet_studies
+from dicom_node.worker_process import WorkerProcess
+from tests.builders.command import eventually, write_config
+
+PATIENCE_S = 30.0
+
+
+class Studies:
+    """Studies that are being received, and those settled."""
+
+    def __init__(self, *last_received_at):
+        self.activities = tuple(StudyActivity(f"1.2.{n}", 3, 0.0, at) for n, at in enumerate(last_received_at))
+        self.settled = {}
+
+    def receiving(self):
+        """All of them."""
+        return self.activities
+
+    def settle(self, study_instance_uid, *, reason, now):
+        """Note it."""
+        self.settled[study_instance_uid] = (reason, now)
+
+
+def test_only_quiet_studies_without_open_associations_settle():
+    """0 is quiet, 1 has had an image just now, 2 is quiet and its sender is still there."""
+    studies = Studies(10.0, 18.0, 10.0)
+    assert settle_quiet_studies(studies, lambda uid: int(uid == "1.2.2"), quiet_seconds=5, now=20.0) == 1
+    assert list(studies.settled) == ["1.2.0"]
+    reason, now = studies.settled["1.2.0"]
+    assert (now, "3 images" in reason) == (20.0, True)
+
+
+def test_a_task_runs_again_and_again():
+    """Until the schedule stops."""
+    runs = threading.Semaphore(0)
+    schedule = Schedule([Task("count", 0.01, runs.release)])
+    schedule.start()
+    assert all(runs.acquire(timeout=PATIENCE_S) for _ in range(3))
+    schedule.stop()
+
+
+def test_a_task_is_never_run_twice_at_once_and_stop_waits_for_it():
+    """A slow run holds the next one back; another task goes on meanwhile."""
+    entered, leave, others = threading.Semaphore(0), threading.Event(), threading.Semaphore(0)
+    inside, most, finished = [], [], []
+
+    def slow():
+        inside.append(1)
+        most.append(len(inside))
+        entered.release()
+        leave.wait(PATIENCE_S)
+        inside.pop()
+        finished.append(1)
+
+    schedule = Schedule([Task("slow", 0.01, slow), Task("other", 0.01, others.release)])
+    schedule.start()
+    assert entered.acquire(timeout=PATIENCE_S)
+    assert all(others.acquire(timeout=PATIENCE_S) for _ in range(5))
+    threading.Timer(0.1, leave.set).start()
+    schedule.stop()
+    assert max(most) == 1
+    assert len(finished) == len(most)
+
+
+def test_stopping_what_was_never_started_is_harmless():
+    """As when a port is taken."""
+    Schedule([]).stop()
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Of a node without model packages, so that its worker is ready soon."""
+    config, _ = write_config(tmp_path, 4242)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "none").mkdir()
+    return load_settings(config, {"DICOM_NODE_MODELS__FOLDER": str(tmp_path / "none")})
+
+
+def workers():
+    """Worker processes of this test's process."""
+    return [child for child in multiprocessing.active_children() if child.name == "dicom-node-worker"]
+
+
+def test_a_worker_that_died_is_started_again_and_stops_when_told(settings, monkeypatch, caplog):
+    """Killed, it is replaced by a later tick; without a node it ends by itself."""
+    monkeypatch.setattr(worker_process, "_RESTART_AFTER_S", 0.0)
+    process = WorkerProcess(settings)
+    process.tick()
+    [first] = workers()
+    os.kill(first.pid, signal.SIGKILL)
+    first.join(PATIENCE_S)
+    process.tick()
+    [second] = workers()
+    assert second.pid != first.pid
+    assert "exit code -9" in caplog.text
+    assert eventually(lambda: process.tick() or (process._idle is False and second.is_alive()))
+    process.stop(grace_s=PATIENCE_S)
+    assert second.exitcode == 0
+    assert workers() == []
+
+
+def test_a_worker_that_dies_at_once_is_not_started_over_and_over(settings):
+    """The next start waits."""
+    process = WorkerProcess(settings)
+    process.tick()
+    [first] = workers()
+    os.kill(first.pid, signal.SIGKILL)
+    first.join(PATIENCE_S)
+    process.tick()
+    assert workers() == []
+    process.stop(grace_s=1.0)

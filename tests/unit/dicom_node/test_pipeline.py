@@ -1,0 +1,132 @@
+"""One study: read, analysed, encoded, summarised; and the same for a folder of them, without a network."""
+
+import datetime
+import json
+
+import pytest
+from pydicom import dcmread
+
+from dicom_node.offline import analyse_folder, find_studies
+from dicom_node.phantoms import phantom_studies
+from dicom_node.pipeline import Engine, analyse_study
+from dicom_node.reader import LoadSettings
+from dicom_node.settings import SHIPPED_CASCADE
+from dicom_node.summary import StudySummary, summarise
+from inference.findings import Outcome
+from inference.stages import load_cascade
+from tests.builders.analyses import EQUIPMENT, WHEN, analysis_of, classified, excluded, failed, lesion, segmented
+from tests.builders.datasets import mr_series
+from tests.builders.network import saved
+
+NOON = datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.UTC)
+
+
+@pytest.fixture
+def engine():
+    """The shipped cascade over a shelf without a single package."""
+    return Engine(LoadSettings(), load_cascade(SHIPPED_CASCADE), {}, EQUIPMENT)
+
+
+@pytest.fixture(scope="module")
+def knee():
+    """A phantom study of 16 slices."""
+    return next(study for study in phantom_studies(11, NOON) if study.kind == "knee MR")
+
+
+def test_without_models_every_stage_is_refused_and_reported(engine, knee, tmp_path):
+    """The study still gets its report, which says what was not done."""
+    paths = [saved(instance, tmp_path) for instance in knee.instances]
+    analysed = analyse_study(knee.study_instance_uid, paths, engine, WHEN)
+    assert analysed.analysis.outcome is Outcome.NOT_ATTEMPTED
+    assert [str(each.Modality) for each in analysed.objects] == ["SR"]
+    summary = summarise(analysed.analysis)
+    assert (summary.seen, summary.found) == ("nothing known", "")
+    assert "cascade-resnet50 is not installed" in summary.not_analysed
+
+
+def test_a_study_without_a_single_readable_file_has_no_result(engine, tmp_path):
+    """And does not raise: what was wrong is in the exclusions."""
+    (tmp_path / "a.dcm").write_text("nothing")
+    analysed = analyse_study("1.2.3", [tmp_path / "a.dcm"], engine, WHEN)
+    assert analysed.objects == ()
+    assert [exclusion.reason for exclusion in analysed.analysis.exclusions] == [
+        "is not a DICOM file (PS3.10): it has no DICM prefix"
+    ]
+
+
+def test_a_summary_has_words_and_numbers_for_everything():
+    """What was seen, found, and not done, each with its reason, and back from JSON."""
+    series = mr_series((6, 32, 24))
+    mask = lesion((6, 32, 24), start=(1, 4, 4), size=(3, 8, 8))
+    analysis = analysis_of(
+        series,
+        classified("modality", "mr"),
+        segmented(mask),
+        failed("second look"),
+        exclusions=[excluded(series[0], "is a localizer")],
+    )
+    summary = summarise(analysis)
+    assert summary.seen == "mr (0.97)"
+    assert summary.found == "tumour 1 (1.0 ml, 12.5 mm, 7.2 mm)"
+    assert summary.not_analysed == "second look: The model ran out of memory.; is a localizer"
+    assert summary.outcome == "partial"
+    assert StudySummary.model_validate_json(summary.model_dump_json()) == summary
+
+
+def test_looked_and_found_nothing_is_said():
+    """It is not the same as nothing looked for."""
+    series = mr_series()
+    assert summarise(analysis_of(series, segmented())).found == "brain tumour: none found"
+    assert summarise(analysis_of(series, classified("modality", "mr"))).found == ""
+
+
+@pytest.fixture
+def mixed(knee, tmp_path):
+    """A folder with a study, half of another, a text file and three files that name no study that could be one."""
+    folder = tmp_path / "in"
+    for instance in knee.instances[:3]:
+        saved(instance, folder / "knee")
+    for dataset in mr_series(study="other"):
+        saved(dataset, folder)
+    (folder / "notes.txt").write_text("not DICOM")
+    # the same length as what they replace; pydicom would not write them
+    for number, uid in enumerate((b"", b"../../../../../escape", b".....................")):
+        (bad,) = mr_series((1, 8, 8), study=f"bad {number}", StudyInstanceUID="1.2.3.4.5.6.7.8.9.0.9")
+        path = saved(bad, folder / "bad")
+        path.write_bytes(path.read_bytes().replace(b"1.2.3.4.5.6.7.8.9.0.9", uid.ljust(21, b"\0")))
+    return folder
+
+
+def test_files_are_sorted_by_study_and_the_others_refused(mixed, knee):
+    """Each with its reason; a UID that is a path is none."""
+    found = find_studies(mixed)
+    assert len(found.studies) == 2
+    assert len(found.studies[knee.study_instance_uid]) == 3
+    reasons = sorted(found.refused.values())
+    assert len(reasons) == 4
+    assert sum("not a UID" in reason for reason in reasons) == 2
+    assert sum("is empty" in reason for reason in reasons) == 1
+    assert sum("no DICM prefix" in reason for reason in reasons) == 1
+
+
+def test_a_folder_is_analysed_study_by_study(mixed, engine, knee, tmp_path):
+    """Results as files under their study, and a summary of all; nothing is written elsewhere."""
+    out = tmp_path / "out"
+    done = list(analyse_folder(find_studies(mixed), engine, out))
+    content = json.loads((out / "summary.json").read_text())
+    assert [study["study_instance_uid"] for study in content["studies"]] == [
+        each.summary.study_instance_uid for each in done
+    ]
+    assert len(content["refused"]) == 4
+    for study in content["studies"]:
+        for name in study["results"]:
+            assert dcmread(out / name).StudyInstanceUID == study["study_instance_uid"]
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+    studies = {each.summary.study_instance_uid for each in done}
+    assert {path.name for path in out.iterdir()} == {*studies, "summary.json"}
+
+
+def test_a_single_file_is_a_folder_of_one(mixed, knee):
+    """As a person would expect of the command."""
+    file = next((mixed / "knee").iterdir())
+    assert list(find_studies(file).studies) == [knee.study_instance_uid]

@@ -1,0 +1,166 @@
+"""The worker records what comes of every study, and no study stops the next."""
+
+import datetime
+import logging
+from pathlib import Path
+
+import pytest
+
+from dicom_node.domain.job import MAXIMUM_ATTEMPTS, JobState
+from dicom_node.domain.study import Instance, InstanceKind
+from dicom_node.pipeline import AnalysedStudy
+from dicom_node.reader import LoadedStudy
+from dicom_node.spool import Spool
+from dicom_node.store import Store
+from dicom_node.summary import StudySummary
+from dicom_node.worker import LEASE_S, Worker
+from inference.findings import Analysis, Exclusion
+from sr_writer.encode import encode
+from tests.builders.analyses import EQUIPMENT, analysis_of, classified, headers_of
+from tests.builders.datasets import mr_series
+
+SERIES = mr_series()
+STUDY = str(SERIES[0].StudyInstanceUID)
+
+
+class Clock:
+    """A time that only tests move."""
+
+    now = 1000.0
+
+    def __call__(self):
+        """Seconds since the epoch."""
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    """Stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A database of its own."""
+    store = Store.open(tmp_path / "node.db")
+    yield store
+    store.close()
+
+
+def settled(store, study=STUDY, now=900.0):
+    """A study of one image that waits for a worker."""
+    instance = Instance(f"{study}.1", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.2.1", f"{study}.2", study,
+                        InstanceKind.IMAGE, Path(f"/spool/{study}.dcm"), 10, "d")  # fmt: skip
+    store.record_instance(instance, calling_ae="PACS", now=now)
+    store.settle(study, reason="quiet", now=now + 1)
+
+
+def analysed(when):
+    """A report about nothing but an MR series."""
+    analysis = analysis_of(SERIES, classified("modality", "mr"))
+    headers = headers_of(*SERIES)
+    return AnalysedStudy(analysis, encode(analysis, headers, EQUIPMENT, when), LoadedStudy((), (), headers))
+
+
+def worker_of(store, tmp_path, clock, analyse, peers=("PACS",)):
+    """A worker called w1."""
+    return Worker("w1", store, Spool(tmp_path, minimum_free_bytes=0), analyse, peers, clock)
+
+
+def test_results_are_on_disk_before_they_are_due(store, tmp_path, clock):
+    """The job delivers; each result is a file and a delivery, the summary can be read back."""
+    asked = []
+
+    def analyse(study, paths, when):
+        asked.append((study, paths, when))
+        return analysed(when)
+
+    settled(store)
+    assert worker_of(store, tmp_path, clock, analyse).take_one()
+    [(study, paths, when)] = asked
+    assert (study, paths) == (STUDY, [Path(f"/spool/{STUDY}.dcm")])
+    assert when == datetime.datetime.fromtimestamp(1000, datetime.UTC)
+    [status] = store.studies()
+    assert (status.state, status.outcome) == (JobState.DELIVERING, "complete")
+    assert StudySummary.model_validate_json(status.summary).seen == "mr (0.97)"
+    [delivery] = store.due(now=1000.0)
+    assert delivery.path.is_file()
+    assert delivery.path.stem == delivery.sop_instance_uid
+
+
+def test_without_work_it_says_so(store, tmp_path, clock):
+    """Nothing waits, nothing is taken."""
+    assert not worker_of(store, tmp_path, clock, lambda *_: None).take_one()
+
+
+def test_nobody_to_send_to_is_done(store, tmp_path, clock):
+    """The results stay in their folder."""
+    settled(store)
+    worker_of(store, tmp_path, clock, lambda _s, _p, when: analysed(when), peers=()).take_one()
+    assert store.studies()[0].state == JobState.DONE
+
+
+def test_an_analysis_that_breaks_is_tried_again_and_then_fails(store, tmp_path, clock, caplog):
+    """Its reason names type and place; what the error says, which may be a patient's name, is nowhere."""
+    settled(store, "1.2.66")
+    settled(store, "1.2.77", now=950.0)
+
+    def analyse(study, _paths, when):
+        if study == "1.2.66":
+            raise ValueError("Doe^Jane")
+        return analysed(when)
+
+    worker = worker_of(store, tmp_path, clock, analyse)
+    with caplog.at_level(logging.DEBUG):
+        while worker.take_one():
+            pass
+    broken, sound = (next(each for each in store.studies() if each.study_instance_uid == uid)
+                     for uid in ("1.2.66", "1.2.77"))  # fmt: skip
+    assert (broken.state, broken.attempt) == (JobState.FAILED, MAXIMUM_ATTEMPTS)
+    assert "ValueError at test_worker.py:" in broken.reason
+    assert sound.state == JobState.DELIVERING
+    assert "Doe" not in caplog.text + broken.reason
+    assert "worker.py" in caplog.text
+
+
+def test_a_study_without_a_readable_image_is_held(store, tmp_path, clock):
+    """There is nobody to report about: a person is told why."""
+    exclusion = Exclusion("1.2.3.4", "", "", "is in a study of several patients")
+    settled(store)
+    nothing = AnalysedStudy(Analysis(STUDY, (), (exclusion,)), (), LoadedStudy((), (exclusion,), {}))
+    worker_of(store, tmp_path, clock, lambda *_: nothing).take_one()
+    [status] = store.studies()
+    assert status.state == JobState.HELD
+    assert "is in a study of several patients" in status.reason
+
+
+def test_results_of_a_lost_lease_are_dropped(store, tmp_path, clock, caplog):
+    """Another worker has taken the job over meanwhile: only one of the two may record."""
+    settled(store)
+
+    def slow(_study, _paths, when):
+        clock.now += LEASE_S + 1
+        assert store.claim("w2", now=clock.now, lease_s=LEASE_S) is not None
+        return analysed(when)
+
+    with caplog.at_level(logging.INFO):
+        worker_of(store, tmp_path, clock, slow).take_one()
+    assert store.studies()[0].state == JobState.RUNNING
+    assert "another worker has taken the job over" in caplog.text
+
+
+def test_a_sign_of_life_prolongs_the_lease(store, tmp_path, clock):
+    """An analysis that takes longer than the lease keeps its job, as long as it shows that it lives."""
+    settled(store)
+
+    def slow(_study, _paths, when):
+        job_id = store.due(now=clock.now) or 1
+        for _ in range(3):
+            clock.now += LEASE_S * 0.9
+            worker._heartbeat(job_id)
+            assert store.claim("w2", now=clock.now, lease_s=LEASE_S) is None
+        return analysed(when)
+
+    worker = worker_of(store, tmp_path, clock, slow)
+    worker.take_one()
+    assert store.studies()[0].state == JobState.DELIVERING
