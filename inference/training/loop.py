@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from inference.cards import OperatingPoint
-from inference.training.recipe import Phase, Recipe
+from inference.training.recipe import Phase, Recipe, RecipeError
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +94,17 @@ def _load_state(network: nn.Module, optimizer: torch.optim.Optimizer | None, pat
     optimizer.load_state_dict(whole)
 
 
+def _start_from(network: nn.Module, path: Path) -> None:
+    """Take over every tensor of a checkpoint that has the name and shape of one of the network's."""
+    if not path.exists():
+        raise RecipeError(f"start_from: {path} does not exist; train that first, or leave the key out")
+    own, state = network.state_dict(), load_file(path)
+    known = {name.removeprefix("network."): tensor for name, tensor in state.items() if name.startswith("network.")}
+    fitting = {name: tensor for name, tensor in known.items() if name in own and own[name].shape == tensor.shape}
+    network.load_state_dict({**own, **fitting})
+    log.info("%d of %d tensors taken over", len(fitting), len(own), extra={"action": "training_started_from"})
+
+
 def _train_epoch(
     course: Course,
     phase: Phase,
@@ -130,6 +141,8 @@ def fit(course: Course, recipe: Recipe, folder: Path, on_step: Callable[[Step], 
         first, best = progress["epochs_done"], progress["best"]
         _load_state(course.network, optimizer, folder / _LAST)
         log.info("going on after epoch %d", first, extra={"action": "training_resumed"})
+    elif recipe.start_from is not None:
+        _start_from(course.network, recipe.start_from / _BEST)
     for epoch in range(first, len(epochs)):
         phase, started = epochs[epoch], time.monotonic()
         if epoch and epochs[epoch - 1] is not phase:

@@ -87,6 +87,9 @@ class Recipe(_Record):
     task: Task
     architecture: str
     seed: int
+    #: Folder of another training, whose best network this one begins with; what does not fit, new heads for
+    #: instance, begins anew. None: everything does.
+    start_from: Path | None = None
     questions: dict[str, Question]
     preparation: Preparation
     operating_point: OperatingPoint = OperatingPoint()

@@ -163,6 +163,33 @@ def test_an_interrupted_training_goes_on_after_its_last_whole_epoch(tmp_path, la
         assert torch.allclose(tensor, went_on.network.state_dict()[name], atol=1e-5), name
 
 
+def test_a_training_may_begin_with_another_ones_network(tmp_path, labelled, caplog):
+    """A new head begins anew, everything else where the other one ended; a missing beginning is told."""
+    first = load_recipe(write_recipe(tmp_path / "first.yaml", labelled, Task.CLASSIFICATION))
+    trained = ClassifierCourse(first, CPU)
+    fit(trained, first, tmp_path / "first", lambda _: None)
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(_step):
+        raise StoppedError
+
+    questions = {"modality": {"classes": ["ct", "mr", "us"], "column": "modality"}}
+    changes = {"questions": questions, "start_from": str(tmp_path / "first")}
+    second = load_recipe(write_recipe(tmp_path / "second.yaml", labelled, Task.CLASSIFICATION, **changes))
+    course = ClassifierCourse(second, CPU)
+    untrained = course.network.state_dict()["heads.modality.weight"].clone()
+    with pytest.raises(StoppedError):
+        fit(course, second, tmp_path / "second", stop)
+    state, before = course.network.state_dict(), trained.network.state_dict()
+    assert state["trunk.conv1.weight"].allclose(before["trunk.conv1.weight"], atol=1e-3)
+    assert state["heads.modality.weight"].allclose(untrained, atol=1e-3)
+    nowhere = second.model_copy(update={"start_from": tmp_path / "nowhere"})
+    with pytest.raises(RecipeError, match=r"start_from: .*nowhere"):
+        fit(course, nowhere, tmp_path / "third", stop)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
