@@ -36,6 +36,8 @@ class Preparation(_Record):
 class OperatingPoint(_Record):
     """Where scores become answers; chosen on validation data."""
 
+    #: Per question: what its logits are divided by, so that scores are as often right as they say (Guo et al., 2017).
+    temperature: dict[str, float] = Field(default_factory=dict)
     #: Per question: a best score below this is "outside the model's world".
     minimum_score: dict[str, float] = Field(default_factory=dict)
     #: A voxel above this belongs to a lesion.

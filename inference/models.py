@@ -37,7 +37,8 @@ class Classifier:
         with torch.inference_mode():
             for some in pictures.split(_AT_ONCE):
                 for question, logits in self._network(some.contiguous(memory_format=torch.channels_last)).items():
-                    parts[question].append(logits.softmax(1))
+                    temperature = card.operating_point.temperature.get(question, 1.0)
+                    parts[question].append((logits / temperature).softmax(1))
         return {
             question: classification(classes, torch.cat(parts[question]).numpy(), slices)
             for question, classes in card.questions.items()

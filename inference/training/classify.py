@@ -13,6 +13,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from inference.architectures import build
 from inference.cards import OperatingPoint
 from inference.training.augment import augment
+from inference.training.calibrate import Calibration, calibrate
 from inference.training.loop import Batch
 from inference.training.pictures import Pictures, load_pictures, shuffled
 from inference.training.recipe import Phase, Recipe
@@ -21,10 +22,6 @@ from inference.transforms import resized, standardise
 #: Part of every batch that is replaced by shuffled real pictures, which belong to no class.
 _SHUFFLED = 1 / 16
 _AT_ONCE = 64
-#: The minimum score of an answer is set so that this part of the known validation pictures falls below it,
-#: within bounds: below one half no class of two is ahead, and near one the scores of so few pictures say little.
-_KNOWN_TURNED_AWAY = 0.02
-_MINIMUM_SCORES = (0.5, 0.9)
 
 
 class ClassifierCourse:
@@ -73,39 +70,40 @@ class ClassifierCourse:
 
     def validate(self, phase: Phase) -> dict[str, float]:
         """Accuracy per question over real pictures that belong to one of its classes; the score is their mean."""
-        scores = predict(self.network, resized(self.validation.squares.float(), phase.size), self.recipe)
-        figures = {f"{name} accuracy": accuracy(scores[name], self.validation, name) for name in self.recipe.questions}
+        logits = predict(self.network, resized(self.validation.squares.float(), phase.size), self.recipe)
+        figures = {f"{name} accuracy": accuracy(logits[name], self.validation, name) for name in self.recipe.questions}
         return {**figures, "score": sum(figures.values()) / len(figures)}
 
     def judge(self) -> tuple[dict[str, float], OperatingPoint]:
-        """Per question: accuracy, the minimum score that keeps all but a fiftieth of the known pictures, and what it
-        turns away."""
+        """Per question its figures, named after it, and its operating point, both on the validation split."""
         squares = resized(self.validation.squares.float(), self.recipe.preparation.size)
-        scores = predict(self.network, squares, self.recipe)
-        figures, minimum = dict[str, float](), dict[str, float]()
-        for question, answers in scores.items():
-            best, known = answers.max(1).values, known_real(self.validation, question)
-            foreign = (self.validation.targets[question] > 0).all(1)
-            bound = float(best[known].quantile(_KNOWN_TURNED_AWAY).clamp(*_MINIMUM_SCORES))
-            minimum[question] = round(bound, 3)
-            figures[f"{question} accuracy"] = accuracy(answers, self.validation, question)
-            figures[f"{question} pictures"] = float(known.sum())
-            figures[f"{question} known turned away"] = float((best[known] < bound).float().mean())
-            if foreign.any():
-                figures[f"{question} outside turned away"] = float((best[foreign] < bound).float().mean())
-        return figures, OperatingPoint(minimum_score=minimum)
+        found = {
+            question: self._calibration(question, logits)
+            for question, logits in predict(self.network, squares, self.recipe).items()
+        }
+        return (
+            {f"{question} {name}": value for question, each in found.items() for name, value in each.figures.items()},
+            OperatingPoint(
+                temperature={question: each.temperature for question, each in found.items()},
+                minimum_score={question: each.minimum_score for question, each in found.items()},
+            ),
+        )
+
+    def _calibration(self, question: str, logits: Tensor) -> Calibration:
+        targets, known = self.validation.targets[question], known_real(self.validation, question)
+        return calibrate(logits[known], targets[known].argmax(1), logits[(targets > 0).all(1)])
 
 
 def predict(network: nn.Module, squares: Tensor, recipe: Recipe) -> dict[str, Tensor]:
-    """Softmax scores (n, classes) per question for squares 0..1."""
+    """Logits (n, classes) per question for squares 0..1."""
     network.eval()
     device = next(network.parameters()).device
     parts: dict[str, list[Tensor]] = {name: [] for name in recipe.questions}
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
         for some in standardise(squares, recipe.preparation).split(_AT_ONCE):
             for name, logits in network(some.to(device, memory_format=torch.channels_last)).items():
-                parts[name].append(logits.float().softmax(1).cpu())
-    return {name: torch.cat(scores) for name, scores in parts.items()}
+                parts[name].append(logits.float().cpu())
+    return {name: torch.cat(logits) for name, logits in parts.items()}
 
 
 def known_real(pictures: Pictures, question: str) -> Tensor:
@@ -114,8 +112,8 @@ def known_real(pictures: Pictures, question: str) -> Tensor:
     return real & (pictures.targets[question].max(1).values == 1)
 
 
-def accuracy(scores: Tensor, pictures: Pictures, question: str) -> float:
+def accuracy(logits: Tensor, pictures: Pictures, question: str) -> float:
     """Part of the known real pictures whose best class is right."""
     known = known_real(pictures, question)
     target = pictures.targets[question][known].argmax(1)
-    return float(multiclass_accuracy(scores[known], target, num_classes=scores.shape[1], average="micro"))
+    return float(multiclass_accuracy(logits[known], target, num_classes=logits.shape[1], average="micro"))

@@ -132,6 +132,7 @@ def test_training_makes_a_package_that_runs(tmp_path, labelled, outlined, task):
     if task is Task.CLASSIFICATION:
         assert 0 <= package.card.metrics["modality accuracy"] <= 1
         assert 0.5 <= package.card.operating_point.minimum_score["modality"] <= 0.9
+        assert 0.1 <= package.card.operating_point.temperature["modality"] <= 10
     else:
         assert 0 <= package.card.metrics["mean patient dice"] <= 1
         assert package.card.metrics["patients"] == 1
