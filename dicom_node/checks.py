@@ -82,7 +82,7 @@ def _port(settings: Settings) -> Check:
 
 def _models(settings: Settings) -> Iterator[Check]:
     try:
-        stages = load_cascade(settings.models.cascade)
+        stages = load_cascade(settings.models.cascade).stages
     except CascadeError as error:
         yield Check("cascade", Verdict.FAILED, str(error))
         return

@@ -23,7 +23,7 @@ def build_engine(settings: Settings) -> Engine:
     torch.set_num_threads(settings.runtime.threads or os.cpu_count() or 1)
     return Engine(
         load=LoadSettings(secondary_capture=settings.load.secondary_capture),
-        stages=load_cascade(settings.models.cascade),
+        cascade=load_cascade(settings.models.cascade),
         shelf=load_all(installed(settings.models.folder)),
         equipment=equipment_of(settings.node.ae_title),
     )

@@ -15,7 +15,9 @@ from pydicom import Dataset
 from dicom_node.reader import LoadedStudy, LoadSettings, load_study
 from inference.cascade import Shelf, run_cascade
 from inference.findings import Analysis, VolumeAnalysis
-from inference.stages import Stage
+from inference.quality import judge
+from inference.stages import Cascade
+from inference.volume import Volume
 from sr_writer.encode import encode
 from sr_writer.provenance import Equipment
 
@@ -25,7 +27,7 @@ class Engine:
     """What an analysis needs besides the study: how to read, what to ask, whom to ask, who signs."""
 
     load: LoadSettings
-    stages: tuple[Stage, ...]
+    cascade: Cascade
     shelf: Shelf
     equipment: Equipment
 
@@ -51,7 +53,11 @@ def analyse_study(
 
 def analyse(study_instance_uid: str, loaded: LoadedStudy, engine: Engine) -> Analysis:
     """Every volume through the cascade."""
-    volumes = tuple(
-        VolumeAnalysis(volume, run_cascade(volume, engine.stages, engine.shelf)) for volume in loaded.volumes
-    )
+    volumes = tuple(analyse_volume(volume, engine) for volume in loaded.volumes)
     return Analysis(study_instance_uid, volumes, loaded.exclusions)
+
+
+def analyse_volume(volume: Volume, engine: Engine) -> VolumeAnalysis:
+    """One volume: is it fit, and what is it?"""
+    quality = judge(volume)
+    return VolumeAnalysis(volume, run_cascade(volume, engine.cascade, engine.shelf, quality), quality)

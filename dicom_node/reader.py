@@ -15,11 +15,18 @@ from pydicom.errors import InvalidDicomError
 from dicom_node.decoding import Picture, assemble, decode, refuse_unreadable
 from dicom_node.domain.errors import ReadError
 from dicom_node.frames import frame_headers, is_slice_without_place, numbers, stack_frames
-from dicom_node.selection import NO_MAJORITY, OTHER_PATIENT, belong_to_study_patient, is_image, reasons_to_leave_out
+from dicom_node.selection import (
+    NO_MAJORITY,
+    OTHER_PATIENT,
+    belong_to_study_patient,
+    is_image,
+    modality,
+    reasons_to_leave_out,
+)
 from dicom_node.stacks import Stack, StackFrame, split_into_stacks
 from dicom_node.unreadable import UNREADABLE, explained
 from inference.findings import Exclusion
-from inference.volume import FrameReference, Volume
+from inference.volume import FrameReference, Stated, Volume
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +244,7 @@ def _volumes(study_instance_uid: str, instances: Sequence[_Instance]) -> tuple[l
     for number, stack in enumerate(split_into_stacks([f for i in instances for f in i.frames]), start=1):
         source = sources[stack.frames[0].reference.sop_instance_uid]
         try:
-            volumes.append(_volume(study_instance_uid, source.series_instance_uid, number, stack, pictures))
+            volumes.append(_volume(study_instance_uid, source, number, stack, pictures))
         except ReadError as error:
             uids = dict.fromkeys(frame.reference.sop_instance_uid for frame in stack.frames)
             exclusions += [sources[uid].excluded(str(error)) for uid in uids]
@@ -246,7 +253,7 @@ def _volumes(study_instance_uid: str, instances: Sequence[_Instance]) -> tuple[l
 
 def _volume(
     study_instance_uid: str,
-    series_instance_uid: str,
+    source: _Source,
     number: int,
     stack: Stack,
     pictures: Mapping[FrameReference, Picture],
@@ -257,7 +264,7 @@ def _volume(
         pixels, window = assemble([pictures[reference] for reference in references], grid.kind == "inverse grey")
     return Volume(
         study_instance_uid=study_instance_uid,
-        series_instance_uid=series_instance_uid,
+        series_instance_uid=source.series_instance_uid,
         pixels=pixels,
         frames=references,
         affine=stack.affine,
@@ -265,6 +272,7 @@ def _volume(
         slice_spacing_mm=stack.slice_spacing_mm,
         even_spacing=stack.even_spacing,
         window=window,
+        stated=Stated(modality(source.header), str(source.header.get("BodyPartExamined") or "").strip().upper()),
         stack_number=number,
         stack_label=stack.label,
     )

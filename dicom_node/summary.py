@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from inference.findings import Analysis, Outcome, Segment, StageRun, VolumeAnalysis
+from inference.findings import Agreement, Analysis, Outcome, Segment, StageRun, VolumeAnalysis
 
 
 class _Record(BaseModel):
@@ -29,6 +29,9 @@ class StageSummary(_Record):
     reason: str
     label: str | None
     score: float | None
+    #: agrees, disagrees or silent, and the header's own word; None where nothing is compared.
+    header: str | None
+    stated: str | None
     findings: tuple[FindingSummary, ...]
     algorithm: str | None
     seconds: float
@@ -43,6 +46,8 @@ class VolumeSummary(_Record):
     slices: int
     rows: int
     columns: int
+    #: What is wrong with its pictures.
+    quality: tuple[str, ...]
     stages: tuple[StageSummary, ...]
 
 
@@ -66,9 +71,7 @@ class StudySummary(_Record):
         """The answers of the classifiers, stack by stack."""
         stacks = []
         for volume in self.volumes:
-            labels = [
-                f"{s.label} ({s.score:.2f})" for s in volume.stages if s.label is not None and s.score is not None
-            ]
+            labels = [_answer_in_words(stage) for stage in volume.stages if stage.label is not None]
             stacks.append(" > ".join(labels) or "nothing known")
         return "; ".join(dict.fromkeys(stacks)) or "no images"
 
@@ -89,6 +92,11 @@ class StudySummary(_Record):
             f"{stage.stage}: {stage.reason}" for volume in self.volumes for stage in volume.stages if stage.reason
         ]
         return "; ".join(dict.fromkeys([*stages, *(exclusion.reason for exclusion in self.exclusions)]))
+
+
+def _answer_in_words(stage: StageSummary) -> str:
+    doubt = f", but the header says {stage.stated}" if stage.header == Agreement.DISAGREES else ""
+    return f"{stage.label} ({stage.score:.2f}{doubt})"
 
 
 def _in_words(finding: FindingSummary) -> str:
@@ -114,6 +122,8 @@ def _stage(run: StageRun) -> StageSummary:
         reason=run.reason,
         label=None if answer is None else answer.label,
         score=None if answer is None else round(answer.score, 4),
+        header=None if run.header is None else run.header.agreement,
+        stated=None if run.header is None else run.header.stated,
         findings=tuple(_finding(segment) for segment in run.segments),
         algorithm=None if run.algorithm is None else f"{run.algorithm.name} {run.algorithm.version}",
         seconds=round(run.seconds, 3),
@@ -130,6 +140,7 @@ def _volume(analysis: VolumeAnalysis) -> VolumeSummary:
         slices=slices,
         rows=rows,
         columns=columns,
+        quality=tuple(flag.text for flag in analysis.quality),
         stages=tuple(_stage(run) for run in analysis.runs),
     )
 

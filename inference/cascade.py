@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from inference.cards import Card
-from inference.findings import Classification, Outcome, StageRun, Task
+from inference.findings import Agreement, Classification, Outcome, QualityFlag, StageRun, Task
+from inference.header import compare, stated_class
 from inference.interpret import is_outside, lesions, plane_of
 from inference.models import Classifier, Model, Segmenter
 from inference.registry import BrokenPackage
-from inference.stages import Stage
+from inference.stages import Cascade, Stage
 from inference.volume import Volume
 
 Shelf = Mapping[str, Model | BrokenPackage]
@@ -57,7 +58,17 @@ def _classify(stage: Stage, asked: _Asked, model: Classifier) -> StageRun:
     if is_outside(answer, stage.question, model.package.card.operating_point.minimum_score):
         classes = ", ".join(model.package.card.questions[stage.question])
         raise _Refusal(f"outside the model's world: too little like any of {classes} (best score {answer.score:.2f})")
-    return StageRun(stage.name, stage.task, Outcome.COMPLETE, algorithm=model.package.algorithm, classification=answer)
+    header = None
+    if stage.header is not None:
+        header = compare(answer.label, model.package.card.questions[stage.question], stage.header, asked.volume)
+    return StageRun(
+        stage.name,
+        stage.task,
+        Outcome.COMPLETE,
+        algorithm=model.package.algorithm,
+        classification=answer,
+        header=header,
+    )
 
 
 def _segment(stage: Stage, asked: _Asked, model: Segmenter) -> StageRun:
@@ -84,21 +95,61 @@ def _run_stage(stage: Stage, asked: _Asked) -> StageRun:
     try:
         run = _answer(stage, asked)
     except _Refusal as refusal:
-        return StageRun(stage.name, stage.task, Outcome.NOT_ATTEMPTED, reason=str(refusal))
+        return _refused(stage, str(refusal))
     except (RuntimeError, ValueError, MemoryError) as error:  # what torch and numpy raise; the other stages go on
         reason = f"the model stopped with {type(error).__name__}"
         return StageRun(stage.name, stage.task, Outcome.FAILED, reason=reason, seconds=time.monotonic() - started)
     return replace(run, seconds=time.monotonic() - started)
 
 
-def run_cascade(volume: Volume, stages: Sequence[Stage], shelf: Shelf) -> tuple[StageRun, ...]:
-    """Every stage whose conditions the answers so far meet, in the table's order."""
-    asked, answers, runs = _Asked(volume, shelf), dict[str, str](), []
-    for stage in stages:
-        if any(answers.get(earlier) != label for earlier, label in stage.when.items()):
+def run_cascade(
+    volume: Volume, cascade: Cascade, shelf: Shelf, quality: Sequence[QualityFlag] = ()
+) -> tuple[StageRun, ...]:
+    """Every stage whose conditions the answers so far meet, in the table's order.
+
+    Pictures that their quality forbids to look at are refused by every stage that would begin with them.
+    """
+    defects = "; ".join(flag.text for flag in quality if flag.refused)
+    if defects:
+        first = (stage for stage in cascade.stages if not stage.when)
+        return tuple(_refused(stage, f"the image quality forbids an answer: {defects}") for stage in first)
+    asked, ways, runs = _Asked(volume, shelf), dict[str, _Way](), []
+    for stage in cascade.stages:
+        at = [ways.get(earlier, _Way()) for earlier in stage.when]
+        if not all(way.leads_to(label) for way, label in zip(at, stage.when.values(), strict=True)):
             continue
-        run = _run_stage(stage, asked)
+        doubt = "; ".join(way.doubt for way in at if way.doubt)
+        run = _refused(stage, doubt) if doubt else _run_stage(stage, asked)
         runs.append(run)
-        if run.classification is not None:
-            answers[stage.name] = run.classification.label
+        ways[stage.name] = _way_on(run, stage, asked, cascade.prefer)
     return tuple(runs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where an answer leads: to stages that wait for one of `labels`, which are refused if there is a `doubt`."""
+
+    labels: frozenset[str] = frozenset()
+    doubt: str = ""
+
+    def leads_to(self, label: str) -> bool:
+        return label in self.labels
+
+
+def _way_on(run: StageRun, stage: Stage, asked: _Asked, prefer: str) -> _Way:
+    if run.classification is None:
+        return _Way()
+    label = run.classification.label
+    disagrees = run.header is not None and run.header.agreement is Agreement.DISAGREES
+    if stage.header is None or run.header is None or not disagrees or prefer == "pixels":
+        return _Way(frozenset({label}))
+    classes = [name for name, _ in run.classification.scores]
+    stated = stated_class(classes, stage.header, asked.volume)
+    if prefer == "header":
+        return _Way(frozenset({stated} if stated else {label}))
+    doubt = f"{stage.name}: the pixels say {label}, the header says {run.header.stated}"
+    return _Way(frozenset(name for name in (label, stated) if name), doubt)
+
+
+def _refused(stage: Stage, reason: str) -> StageRun:
+    return StageRun(stage.name, stage.task, Outcome.NOT_ATTEMPTED, reason=reason)

@@ -35,6 +35,26 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+class Defect(StrEnum):
+    """What may be wrong with a volume's pictures."""
+
+    TINY = "tiny"
+    BLANK = "blank"
+    NOISE = "noise"
+    CLIPPED = "clipped"
+    TRUNCATED = "truncated"
+    COMPRESSED = "heavily compressed"
+
+
+class Agreement(StrEnum):
+    """What the header says to an answer that was found in the pixels."""
+
+    AGREES = "agrees"
+    DISAGREES = "disagrees"
+    #: It says nothing, or nothing definite.
+    SILENT = "silent"
+
+
 class Quantity(StrEnum):
     """What a measurement measures; the unit is part of the name."""
 
@@ -65,6 +85,23 @@ class Classification:
     scores: tuple[tuple[str, float], ...]
     #: Slice indices of the volume that were looked at.
     slices: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderCheck:
+    """An answer beside what the header states, in the header's own word; empty where it is silent."""
+
+    agreement: Agreement
+    stated: str
+
+
+@dataclass(frozen=True, slots=True)
+class QualityFlag:
+    """A defect of a volume, in words for a reader of the report; `refused` where nothing looked at it because of it."""
+
+    defect: Defect
+    text: str
+    refused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +154,8 @@ class StageRun:
     algorithm: Algorithm | None = None
     seconds: float = 0.0
     classification: Classification | None = None
+    #: Of a classification whose subject a header may state.
+    header: HeaderCheck | None = None
     segments: tuple[Segment, ...] = ()
     regions: tuple[Region, ...] = ()
 
@@ -139,10 +178,11 @@ class StageRun:
 
 @dataclass(frozen=True, slots=True)
 class VolumeAnalysis:
-    """All stage runs of one volume, in the order of the cascade."""
+    """All stage runs of one volume, in the order of the cascade, and what is wrong with its pictures."""
 
     volume: Volume
     runs: tuple[StageRun, ...]
+    quality: tuple[QualityFlag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,6 +13,18 @@ from inference.findings import Task
 
 class CascadeError(ValueError):
     """A cascade file that cannot be followed."""
+
+
+class HeaderRule(BaseModel):
+    """How a stage's answer is held against the header: which attribute, and which of its terms mean which class."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attribute: Literal["modality", "body_part", "plane"]
+    #: Class -> the attribute's terms for it; a class without an entry is its own term.
+    terms: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    #: Terms that say nothing definite.
+    indefinite: tuple[str, ...] = ()
 
 
 class Stage(BaseModel):
@@ -24,15 +37,25 @@ class Stage(BaseModel):
     package: str
     question: str
     when: dict[str, str] = Field(default_factory=dict)
+    header: HeaderRule | None = None
+
+    @model_validator(mode="after")
+    def _only_classes_are_stated(self) -> Stage:
+        if self.header is not None and self.task is not Task.CLASSIFICATION:
+            raise ValueError(f"stage {self.name!r}: a header is held against a classification, not a {self.task}")
+        return self
 
 
-class _Table(BaseModel):
+class Cascade(BaseModel):
+    """The whole table, and which answer leads on where header and pixels disagree: either's, or neither's."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    prefer: Literal["pixels", "header", "agree"] = "pixels"
     stages: tuple[Stage, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _refers_backwards(self) -> _Table:
+    def _refers_backwards(self) -> Cascade:
         known: set[str] = set()
         for stage in self.stages:
             unknown = set(stage.when) - known
@@ -44,9 +67,9 @@ class _Table(BaseModel):
         return self
 
 
-def load_cascade(path: Path) -> tuple[Stage, ...]:
+def load_cascade(path: Path) -> Cascade:
     """Read a cascade file. Raises CascadeError with what is wrong and where."""
     try:
-        return _Table.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).stages
+        return Cascade.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, ValidationError, yaml.YAMLError) as error:
         raise CascadeError(f"{path}: {error}") from error

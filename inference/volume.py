@@ -39,6 +39,16 @@ class Window:
         return self.center + self.width / 2
 
 
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What the source's header says it shows, in DICOM's own terms; empty where it is silent. Evidence, not truth."""
+
+    #: Modality (0008,0060).
+    modality: str = ""
+    #: Body Part Examined (0018,0015).
+    body_part: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Volume:
     """Frames of one series that form a stack, sorted along the stack's normal.
@@ -63,6 +73,7 @@ class Volume:
     slice_spacing_mm: float | None = None
     even_spacing: bool = True
     window: Window | None = None
+    stated: Stated = Stated()
     #: 1-based number of the stack within its series (a series splits where positions repeat), and what tells it apart.
     stack_number: int = 1
     stack_label: str = ""

@@ -86,6 +86,8 @@ ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 SCORE = Code("score", PRIVATE_SCHEME, "Score")
 STAGE = Code("stage", PRIVATE_SCHEME, "Analysis stage")
 CLASSIFICATION = Code("classification", PRIVATE_SCHEME, "Classification")
+HEADER = Code("header", PRIVATE_SCHEME, "Header in comparison")
+IMAGE_QUALITY = Code("image-quality", PRIVATE_SCHEME, "Image quality")
 NOT_ANALYSED = Code("not-analysed", PRIVATE_SCHEME, "Instances not analysed")
 INSTANCE_NOT_ANALYSED = Code("instance", PRIVATE_SCHEME, "SOP Instance UID not analysed")
 

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from inference.findings import Algorithm, Analysis, Measurement, Quantity, Region, Segment, StageRun, VolumeAnalysis
+from inference.findings import (
+    Algorithm,
+    Analysis,
+    Measurement,
+    QualityFlag,
+    Quantity,
+    Region,
+    Segment,
+    StageRun,
+    VolumeAnalysis,
+)
 from inference.volume import FrameReference, Volume
 from sr_writer import codes
 from sr_writer.inheritance import classified_region
@@ -48,6 +58,7 @@ class DescribedVolume:
     #: Headers of the volume's frames in the order of its slices; a multi-frame instance repeats.
     headers: tuple[Dataset, ...]
     findings: tuple[DescribedFinding, ...]
+    quality: tuple[QualityFlag, ...]
 
     @property
     def segments(self) -> tuple[DescribedFinding, ...]:
@@ -72,7 +83,7 @@ def _describe_volume(volume_number: int, analysed: VolumeAnalysis, provenance: P
         for run in analysed.runs
         for number, finding in _numbered(run)
     )
-    return DescribedVolume(volume_number, analysed.volume, analysed.runs, headers, findings)
+    return DescribedVolume(volume_number, analysed.volume, analysed.runs, headers, findings, analysed.quality)
 
 
 def _numbered(run: StageRun) -> Iterator[tuple[int, Segment | Region]]:

@@ -24,7 +24,7 @@ from pydicom.config import IGNORE
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
-from inference.findings import Analysis, Exclusion, Outcome, StageRun, Task
+from inference.findings import Analysis, Exclusion, HeaderCheck, Outcome, StageRun, Task
 from sr_writer import codes
 from sr_writer.described import DescribedVolume
 from sr_writer.groups import algorithm_identification
@@ -60,6 +60,7 @@ def evaluations(analysis: Analysis, volumes: Sequence[DescribedVolume]) -> Conta
     if not analysis.runs:
         items.append(TextContentItem(codes.COMMENT, NOTHING_TO_ANALYSE, _CONTAINS))
     items.extend(_evaluation(run, described) for described in volumes for run in described.runs)
+    items.extend(item for described in volumes for item in _quality(described))
     items.extend(_exclusions(analysis.exclusions))
     container.ContentSequence = ContentSequence(items)
     return container
@@ -86,8 +87,25 @@ def _evaluation(run: StageRun, described: DescribedVolume) -> CodeContentItem:
         score = round(run.classification.score, 4)
         children.append(NumContentItem(codes.SCORE, score, codes.NO_UNITS, relationship_type=_PROPERTY))
         children.extend(list(_images(described, run.classification.slices)))
+    if run.header is not None:
+        children.append(TextContentItem(codes.HEADER, _in_words(run.header), _PROPERTY))
     item.ContentSequence = children
     return item
+
+
+def _in_words(header: HeaderCheck) -> str:
+    stated = f"states {header.stated}" if header.stated else "states nothing"
+    return f"{header.agreement}: the header {stated}"
+
+
+def _quality(described: DescribedVolume) -> Iterator[TextContentItem]:
+    """One item per defect, with the series below it."""
+    for flag in described.quality:
+        consequence = "not analysed" if flag.refused else "analysed all the same"
+        item = TextContentItem(codes.IMAGE_QUALITY, f"{flag.text} ({consequence})", _CONTAINS)
+        series = UIDRefContentItem(codes.SERIES_INSTANCE_UID, described.volume.series_instance_uid, _PROPERTY)
+        item.ContentSequence = ContentSequence([series])
+        yield item
 
 
 def _answer(run: StageRun) -> tuple[Code, Code]:

@@ -196,7 +196,9 @@ def _distinctions(analysis: Analysis, equipment: Equipment) -> Iterator[str]:
         yield from astuple(exclusion)
     for each in analysis.volumes:
         yield from (f"{frame.sop_instance_uid}/{frame.frame_number}" for frame in each.volume.frames)
+        yield from (flag.defect for flag in each.quality)
         for run in each.runs:
+            yield "" if run.header is None else run.header.agreement
             yield from (run.stage, run.task, run.outcome, run.reason)
             yield "" if run.algorithm is None else device_uid(run.algorithm)
             yield "" if run.classification is None else run.classification.label

@@ -2,7 +2,9 @@
 
 import datetime
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 
@@ -12,7 +14,7 @@ from dicom_node.pipeline import Engine, analyse_study
 from dicom_node.reader import LoadSettings
 from dicom_node.settings import SHIPPED_CASCADE
 from dicom_node.summary import StudySummary, summarise
-from inference.findings import Outcome
+from inference.findings import Agreement, HeaderCheck, Outcome
 from inference.stages import load_cascade
 from tests.builders.analyses import EQUIPMENT, WHEN, analysis_of, classified, excluded, failed, lesion, segmented
 from tests.builders.datasets import mr_series
@@ -71,6 +73,22 @@ def test_a_summary_has_words_and_numbers_for_everything():
     assert summary.not_analysed == "second look: The model ran out of memory.; is a localizer"
     assert summary.outcome == "partial"
     assert StudySummary.model_validate_json(summary.model_dump_json()) == summary
+
+
+def test_a_summary_tells_where_header_and_pixels_differ():
+    """In the sentence, and as a field for machines."""
+    run = replace(classified("modality", "mr"), header=HeaderCheck(Agreement.DISAGREES, "CT"))
+    summary = summarise(analysis_of(mr_series(), run))
+    assert summary.seen == "mr (0.97, but the header says CT)"
+    assert (summary.volumes[0].stages[0].header, summary.volumes[0].stages[0].stated) == ("disagrees", "CT")
+
+
+def test_pictures_that_show_nothing_are_refused(engine, tmp_path):
+    """Blank slices are not even asked about; the report says so."""
+    series = mr_series((3, 64, 64), pixels=np.zeros((3, 64, 64)))
+    analysed = analyse_study(series[0].StudyInstanceUID, [saved(each, tmp_path) for each in series], engine, WHEN)
+    assert "blank" in summarise(analysed.analysis).not_analysed
+    assert summarise(analysed.analysis).volumes[0].quality == ("blank: 100.0% of it has one grey level",)
 
 
 def test_looked_and_found_nothing_is_said():

@@ -15,6 +15,7 @@ from pydicom.uid import BasicTextSRStorage, UltrasoundMultiFrameImageStorage
 
 from dicom_node.reader import LoadSettings, load_study
 from dicom_node.selection import NO_MAJORITY, OTHER_PATIENT
+from inference.volume import Stated
 from tests.builders.datasets import (
     OBLIQUE,
     colour_ultrasound,
@@ -210,6 +211,14 @@ def test_nobody_elses_images_are_analysed(load, ids, slices, left_out):
     assert sum(volume.shape[0] for volume in study.volumes) == slices
     assert len(study.headers) == slices
     assert reasons(study) == left_out
+
+
+def test_what_the_header_says_goes_with_the_pixels(load):
+    """Modality and body part, as they stand there; silence where they do not."""
+    [volume] = load(mr_series(SLICES.shape, pixels=SLICES, BodyPartExamined="HEAD ")).volumes
+    assert volume.stated == Stated("MR", "HEAD")
+    [volume] = load(mr_series(SLICES.shape, pixels=SLICES, BodyPartExamined=None)).volumes
+    assert volume.stated == Stated("MR", "")
 
 
 def broken(**attributes):

@@ -1,17 +1,18 @@
 """The cascade: which stage runs when, and how every one of them ends with an answer or a reason."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from inference.cards import OperatingPoint
 from inference.cascade import run_cascade
-from inference.findings import Outcome, Task
+from inference.findings import Agreement, Defect, Outcome, QualityFlag, Task
 from inference.interpret import classification
 from inference.models import Classifier, Segmenter
 from inference.registry import BrokenPackage, open_package
-from inference.stages import CascadeError, Stage, load_cascade
+from inference.stages import Cascade, CascadeError, HeaderRule, Stage, load_cascade
+from inference.volume import Stated
 from tests.builders.packages import TUMOUR, volume_of, write_package
 
 VOLUME = volume_of(np.zeros((3, 8, 8)))
@@ -20,6 +21,7 @@ REGION = Stage(
     name="region", task=Task.CLASSIFICATION, package="classifier", question="region", when={"modality": "mr"}
 )
 TUMOURS = Stage(name="tumour", task=Task.SEGMENTATION, package="segmenter", question="tumour", when={"region": "brain"})
+WHOLE = Cascade(stages=(MODALITY, REGION, TUMOURS))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +86,7 @@ def shelf(classifier_package, segmenter_package):
 
 def test_answers_lead_from_stage_to_stage(shelf):
     """MR, then brain, then its tumour; the classifier looks once for two questions."""
-    runs = run_cascade(VOLUME, (MODALITY, REGION, TUMOURS), shelf)
+    runs = run_cascade(VOLUME, WHOLE, shelf)
     assert [run.outcome for run in runs] == [Outcome.COMPLETE] * 3
     assert [run.classification.label for run in runs[:2]] == ["mr", "brain"]
     assert [int(segment.mask.sum()) for segment in runs[2].segments] == [9]
@@ -95,13 +97,13 @@ def test_answers_lead_from_stage_to_stage(shelf):
 def test_stages_behind_another_answer_do_not_run(shelf, classifier_package):
     """A CT has no MRI region: that stage is not asked, and not reported."""
     shelf["classifier"] = Knowing(classifier_package, modality=(0.9, 0.1))
-    assert [run.stage for run in run_cascade(VOLUME, (MODALITY, REGION, TUMOURS), shelf)] == ["modality"]
+    assert [run.stage for run in run_cascade(VOLUME, WHOLE, shelf)] == ["modality"]
 
 
 def test_looked_and_found_nothing_is_complete(shelf, segmenter_package):
     """Which is not the same as not looked."""
     shelf["segmenter"] = Painting(segmenter_package, painted=np.s_[0:0, 0:0, 0:0])
-    run = run_cascade(VOLUME, (MODALITY, REGION, TUMOURS), shelf)[-1]
+    run = run_cascade(VOLUME, WHOLE, shelf)[-1]
     assert (run.outcome, run.found_nothing) == (Outcome.COMPLETE, True)
 
 
@@ -116,7 +118,7 @@ def test_looked_and_found_nothing_is_complete(shelf, segmenter_package):
 def test_a_stage_without_its_model_is_refused_with_the_reason(shelf, change, reason):
     """Not attempted, never passed over in silence; the stages before it stand."""
     change(shelf)
-    runs = run_cascade(VOLUME, (MODALITY, REGION, TUMOURS), shelf)
+    runs = run_cascade(VOLUME, WHOLE, shelf)
     assert [run.outcome for run in runs] == [Outcome.COMPLETE, Outcome.COMPLETE, Outcome.NOT_ATTEMPTED]
     assert reason in runs[-1].reason
 
@@ -124,7 +126,7 @@ def test_a_stage_without_its_model_is_refused_with_the_reason(shelf, change, rea
 def test_a_package_of_another_task_is_refused(shelf):
     """A classifier cannot detect."""
     stage = MODALITY.model_copy(update={"task": Task.DETECTION})
-    (run,) = run_cascade(VOLUME, (stage,), shelf)
+    (run,) = run_cascade(VOLUME, Cascade(stages=(stage,)), shelf)
     assert run.outcome is Outcome.NOT_ATTEMPTED
     assert "does classification, the stage asks for detection" in run.reason
 
@@ -132,7 +134,7 @@ def test_a_package_of_another_task_is_refused(shelf):
 def test_what_is_like_no_class_is_outside_the_models_world(shelf, classifier_package):
     """Below the operating point there is no answer, and nothing that depends on one."""
     shelf["classifier"] = Knowing(classifier_package, modality=(0.45, 0.55))
-    (run,) = run_cascade(VOLUME, (MODALITY, REGION, TUMOURS), shelf)
+    (run,) = run_cascade(VOLUME, WHOLE, shelf)
     assert run.outcome is Outcome.NOT_ATTEMPTED
     assert "outside the model's world" in run.reason
     assert "0.55" in run.reason
@@ -141,11 +143,11 @@ def test_what_is_like_no_class_is_outside_the_models_world(shelf, classifier_pac
 def test_another_plane_is_refused(shelf):
     """A model for axial slices is not asked about sagittal ones; where no plane is known it is."""
     sagittal = volume_of(np.zeros((3, 8, 8)), directions=((1, 0, 0), (0, 0, -1), (0, 1, 0)))
-    run = run_cascade(sagittal, (MODALITY, REGION, TUMOURS), shelf)[-1]
+    run = run_cascade(sagittal, WHOLE, shelf)[-1]
     assert run.outcome is Outcome.NOT_ATTEMPTED
     assert "made for axial slices; these are sagittal" in run.reason
     somewhere = volume_of(np.zeros((3, 8, 8)), spacing=None)
-    assert run_cascade(somewhere, (MODALITY, REGION, TUMOURS), shelf)[-1].outcome is Outcome.COMPLETE
+    assert run_cascade(somewhere, WHOLE, shelf)[-1].outcome is Outcome.COMPLETE
 
 
 @pytest.mark.parametrize("error", [RuntimeError("secret"), ValueError("secret"), MemoryError("secret")])
@@ -153,15 +155,64 @@ def test_a_model_that_breaks_fails_its_stage_alone(shelf, segmenter_package, err
     """With the error's type and never its text; the stage after it runs."""
     shelf["segmenter"] = Painting(segmenter_package, error=error)
     again = REGION.model_copy(update={"name": "region again"})
-    runs = run_cascade(VOLUME, (MODALITY, REGION, TUMOURS, again), shelf)
+    runs = run_cascade(VOLUME, Cascade(stages=(*WHOLE.stages, again)), shelf)
     assert [run.outcome for run in runs[2:]] == [Outcome.FAILED, Outcome.COMPLETE]
     assert type(error).__name__ in runs[2].reason
     assert "secret" not in runs[2].reason
 
 
+HELD_AGAINST = REGION.model_copy(update={"header": HeaderRule(attribute="body_part")})
+KNEES = TUMOURS.model_copy(update={"name": "knee tumour", "when": {"region": "knee"}})
+
+
+@pytest.mark.parametrize(
+    ("prefer", "stated", "ran"),
+    [
+        # the pixels say brain
+        ("pixels", "BRAIN", ["tumour: complete"]),
+        ("pixels", "KNEE", ["tumour: complete"]),
+        ("header", "KNEE", ["knee tumour: complete"]),
+        ("header", "CHEST", ["tumour: complete"]),  # no class of the question: the pixels decide
+        ("header", "", ["tumour: complete"]),
+        ("agree", "BRAIN", ["tumour: complete"]),
+        ("agree", "", ["tumour: complete"]),
+        ("agree", "KNEE", ["tumour: not attempted", "knee tumour: not attempted"]),
+        ("agree", "CHEST", ["tumour: not attempted"]),
+    ],
+)
+def test_where_header_and_pixels_disagree_the_configuration_decides(shelf, prefer, stated, ran):
+    """Which way the cascade goes on, or that it does not, and says why."""
+    cascade = Cascade(prefer=prefer, stages=(MODALITY, HELD_AGAINST, TUMOURS, KNEES))
+    volume = replace(VOLUME, stated=Stated(body_part=stated))
+    runs = run_cascade(volume, cascade, shelf)
+    assert [f"{run.stage}: {run.outcome}" for run in runs[2:]] == ran
+    for run in runs[2:]:
+        if run.reason:
+            assert run.reason == f"region: the pixels say brain, the header says {stated}"
+
+
+def test_the_comparison_is_recorded_with_the_answer(shelf):
+    """Whatever is preferred; a stage without a rule has none."""
+    runs = run_cascade(
+        replace(VOLUME, stated=Stated(body_part="KNEE")), Cascade(stages=(MODALITY, HELD_AGAINST)), shelf
+    )
+    assert runs[0].header is None
+    assert (runs[1].header.agreement, runs[1].header.stated) == (Agreement.DISAGREES, "KNEE")
+
+
+def test_pictures_that_are_not_fit_are_refused_before_anybody_looks(shelf):
+    """With the defect; a defect that is only worth a word refuses nothing."""
+    blank = QualityFlag(Defect.BLANK, "blank: 100% of it has one grey level", refused=True)
+    (run,) = run_cascade(VOLUME, WHOLE, shelf, [blank])
+    assert run.outcome is Outcome.NOT_ATTEMPTED
+    assert run.reason == "the image quality forbids an answer: blank: 100% of it has one grey level"
+    assert shelf["classifier"].asked == 0
+    assert len(run_cascade(VOLUME, WHOLE, shelf, [replace(blank, refused=False)])) == 3
+
+
 def test_the_shipped_cascade_begins_with_the_modality(request):
     """It can be followed, and each condition names a class that the shipped packages or later ones answer."""
-    stages = load_cascade(request.config.rootpath / "config" / "cascade.yaml")
+    stages = load_cascade(request.config.rootpath / "config" / "cascade.yaml").stages
     assert stages[0].name == "modality"
     assert not stages[0].when
     assert {label for stage in stages for label in stage.when.values()} <= {"mr", "xr", "brain", "knee"}
@@ -175,6 +226,11 @@ def test_the_shipped_cascade_begins_with_the_modality(request):
         ("stages: [{name: a, task: guessing, package: p, question: q}]", "task"),
         ("stages: [{name: a, task: detection, package: p, question: q, color: red}]", "color"),
         ("stages: [{name: a, task: detection, package: p, question: q, when: {b: c}}]", "no earlier stage"),
+        ("prefer: luck\nstages: [{name: a, task: detection, package: p, question: q}]", "prefer"),
+        (
+            "stages: [{name: a, task: detection, package: p, question: q, header: {attribute: plane}}]",
+            "against a classification",
+        ),
         (
             "stages: [{name: a, task: detection, package: p, question: q},"
             " {name: a, task: detection, package: p, question: q}]",

@@ -10,7 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes as dictionary
 
-from inference.findings import Analysis, Exclusion, VolumeAnalysis
+from inference.findings import Agreement, Analysis, Defect, Exclusion, HeaderCheck, QualityFlag, VolumeAnalysis
 from sr_writer import codes
 from sr_writer.encode import encode
 from sr_writer.evaluations import NOTHING_TO_ANALYSE, RESEARCH_USE_ONLY
@@ -272,6 +272,31 @@ def test_our_coding_scheme_is_declared():
     report = report_of(analysis_of(IMAGES, refused()), *IMAGES)
     (item,) = report.CodingSchemeIdentificationSequence
     assert item.CodingSchemeDesignator == codes.PRIVATE_SCHEME
+
+
+@pytest.mark.parametrize(
+    ("agreement", "stated", "told"),
+    [
+        (Agreement.AGREES, "MR", "agrees: the header states MR"),
+        (Agreement.DISAGREES, "CT", "disagrees: the header states CT"),
+        (Agreement.SILENT, "", "silent: the header states nothing"),
+    ],
+)
+def test_an_answer_stands_beside_what_the_header_says(agreement, stated, told):
+    """A reader sees where pixels and header differ."""
+    run = dataclasses.replace(classified("modality", "mr"), header=HeaderCheck(agreement, stated))
+    assert told in texts(report_of(analysis_of(IMAGES, run), *IMAGES))
+
+
+@pytest.mark.parametrize(("is_refused", "told"), [(True, "not analysed"), (False, "analysed all the same")])
+def test_defects_of_the_pictures_are_told(is_refused, told):
+    """With what became of them."""
+    flag = QualityFlag(Defect.NOISE, "noise: it is all grain", is_refused)
+    analysis = analysis_of(IMAGES, classified("modality", "mr"))
+    flagged = dataclasses.replace(analysis, volumes=(dataclasses.replace(analysis.volumes[0], quality=(flag,)),))
+    report = report_of(flagged, *IMAGES)
+    assert f"noise: it is all grain ({told})" in texts(report)
+    assert report.SOPInstanceUID != report_of(analysis, *IMAGES).SOPInstanceUID
 
 
 def test_excluded_instances_are_listed_with_their_reason():
