@@ -102,14 +102,15 @@ def demo(out: OutOption = Path("out/demo")) -> None:
 @app.command()
 def analyze(path: Path, out: OutOption, config: ConfigOption = SHIPPED_CONFIG) -> None:
     """The same analysis of a folder of files, without a network."""
-    from dicom_node.engine import build_engine  # noqa: PLC0415  # torch takes seconds to import
-    from dicom_node.offline import analyse_folder, find_studies  # noqa: PLC0415
-
     settings = _settings(config)
     configure_logging("warning")
     if not path.exists():
         _fail(f"{path} does not exist; name a file or a folder")
     composition.check_cascade(settings)
+    # torch takes seconds to import: what is wrong above is told before
+    from dicom_node.engine import build_engine  # noqa: PLC0415
+    from dicom_node.offline import analyse_folder, find_studies  # noqa: PLC0415
+
     found = find_studies(path)
     studies = []
     with Progress(_err, total=len(found.studies), what="studies") as progress:

@@ -7,6 +7,8 @@ import time
 
 #: Libraries that quote header values in what they log; what matters of it, the node logs itself.
 _SILENCED = ("highdicom", "pydicom", "pynetdicom", "py.warnings")
+#: Libraries that tell each step of what they do; schedule.py tells what goes wrong in a task.
+_TALKATIVE = ("apscheduler", "faster_coco_eval")
 
 
 class _UtcFormatter(logging.Formatter):
@@ -28,7 +30,5 @@ def configure_logging(level: str) -> None:
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    for name in _SILENCED:
+    for name in (*_SILENCED, *_TALKATIVE):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # it tells each run of each task; an error in one, which it would not raise, is what matters
-    logging.getLogger("apscheduler").setLevel(logging.ERROR)

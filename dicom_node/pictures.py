@@ -33,10 +33,10 @@ def draw_study(instances: Sequence[Path], results: Sequence[Path], caption: str)
     masks = _masks(images, [each for each in objects if each.SOPClassUID == SegmentationStorage])
     areas = [int(mask.sum()) for mask in masks]
     chosen = int(np.argmax(areas)) if any(areas) else len(images) // 2
-    grey = _as_shown(images[chosen])
-    mask = Image.fromarray(masks[chosen].astype(np.uint8) * 255).convert("RGB")
+    grey = _as_panel(_as_shown(images[chosen]))
+    mask = _as_panel(Image.fromarray(masks[chosen].astype(np.uint8) * 255).convert("RGB"))
     states = [each for each in objects if each.SOPClassUID == GrayscaleSoftcopyPresentationStateStorage]
-    overlay = _with_outlines(grey, images[chosen].SOPInstanceUID, states)
+    overlay = _with_outlines(grey, images[chosen], states)
     return _side_by_side([grey, mask, overlay], caption)
 
 
@@ -66,29 +66,38 @@ def _masks(images: Sequence[Dataset], segmentations: Sequence[Dataset]) -> list[
     return masks
 
 
-def _with_outlines(picture: Image.Image, sop_instance_uid: str, states: Sequence[Dataset]) -> Image.Image:
-    """The picture with the polylines the presentation states put on that image (PS3.3 C.10.5)."""
-    drawn = picture.copy()
+def _as_panel(picture: Image.Image) -> Image.Image:
+    scale = _PANEL / max(picture.size)
+    width, height = (round(side * scale) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _with_outlines(panel: Image.Image, image: Dataset, states: Sequence[Dataset]) -> Image.Image:
+    """The panel of an image with the polylines the presentation states put on it (PS3.3 C.10.5).
+
+    They are drawn at the panel's size, so that they are as thin on a small image and as visible on a large one.
+    """
+    drawn = panel.copy()
+    scale = panel.width / image.Columns
     pen = ImageDraw.Draw(drawn)
     for state in states:
         for annotation in state.get("GraphicAnnotationSequence", []):
             uids = [item.ReferencedSOPInstanceUID for item in annotation.get("ReferencedImageSequence", [])]
-            if sop_instance_uid not in uids:
+            if image.SOPInstanceUID not in uids:
                 continue
             for graphic in annotation.get("GraphicObjectSequence", []):
                 if graphic.GraphicType == "POLYLINE":
                     # 0,0 is the outer corner of the first pixel in the standard (C.10.5.1.2), its centre in PIL
-                    values = [float(value) - 0.5 for value in graphic.GraphicData]
+                    values = [round(float(value) * scale - 0.5) for value in graphic.GraphicData]
                     pen.line(list(zip(values[::2], values[1::2], strict=True)), fill=_OUTLINE, width=2)
     return drawn
 
 
 def _side_by_side(panels: Sequence[Image.Image], caption: str) -> Image.Image:
-    scale = _PANEL / max(panels[0].size)
-    width, height = (round(side * scale) for side in panels[0].size)
+    width, height = panels[0].size
     sheet = Image.new("RGB", (len(panels) * (width + _GAP) + _GAP, height + _CAPTION + _GAP), _BACKGROUND)
     for number, panel in enumerate(panels):
-        sheet.paste(panel.resize((width, height), Image.Resampling.BILINEAR), (_GAP + number * (width + _GAP), _GAP))
+        sheet.paste(panel, (_GAP + number * (width + _GAP), _GAP))
     pen = ImageDraw.Draw(sheet)
     for number, name in enumerate(("image", "segmentation", "presentation state")):
         pen.text((_GAP + number * (width + _GAP) + 4, _GAP + 2), name, fill=_TEXT)

@@ -57,7 +57,7 @@ class Progress:
 
     def tell(self, text: str) -> None:
         """A line of its own."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def advance(self, text: str = "") -> None:
         """One thing more is done; `text` if there is something to say about it."""

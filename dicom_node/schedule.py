@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+
+from dicom_node.faults import type_and_place
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class Schedule:
             # a task that takes longer than its interval skips runs; misfire_grace_time None: however late, it runs
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
+        self._scheduler.add_listener(_tell_of, EVENT_JOB_ERROR)
         for task in tasks:
             self._scheduler.add_job(task.run, "interval", seconds=task.every_s, id=task.name, name=task.name)
 
@@ -41,3 +48,10 @@ class Schedule:
         """Begin no other run, and wait for those under way."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+
+
+def _tell_of(failure: JobExecutionEvent) -> None:
+    """A task that raises is run again at its next time; APScheduler's own word on it, with a traceback, is silenced."""
+    _LOGGER.error(
+        "The task %r broke off: %s", failure.job_id, type_and_place(failure.exception), extra={"action": "task_broke"}
+    )

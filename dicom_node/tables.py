@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.table import Column, Table
+from rich.text import Text
 
 from dicom_node.checks import Check, Verdict
 from dicom_node.domain.status import StudyStatus
@@ -27,7 +28,7 @@ def check_table(checks: Iterable[Check]) -> Table:
     """One row a check."""
     table = _table("check", "check", "", "detail")
     for check in checks:
-        table.add_row(check.subject, f"[{_COLOURS[check.verdict]}]{check.verdict}", check.detail)
+        _add(table, check.subject, Text(check.verdict, _COLOURS[check.verdict]), check.detail)
     return table
 
 
@@ -37,12 +38,14 @@ def demo_table(studies: Sequence[DemoStudy]) -> Table:
     for study in studies:
         summary = study.summary
         truth = "" if study.phantom.lesion_volume_ml is None else f" (true: {study.phantom.lesion_volume_ml:.1f} ml)"
-        table.add_row(
+        results = Text(", ".join(result.modality for result in study.results))
+        _add(
+            table,
             study.phantom.kind,
             summary.seen if summary else study.state,
             (summary.found or "nothing looked for") + truth if summary else "",
             summary.not_analysed if summary else study.reason,
-            ", ".join(result.modality for result in study.results) + ("" if study.is_complete else " [red]incomplete"),
+            results if study.is_complete else results.append(" incomplete", "red"),
             _number(study.settled_s),
             _number(study.seconds),
         )
@@ -54,9 +57,8 @@ def analysis_table(studies: Sequence[AnalysedFolder]) -> Table:
     table = _table("analyze", "study", "seen", "found", "not analysed, and why", "results")
     for study in studies:
         summary = study.summary
-        table.add_row(
-            summary.study_instance_uid, summary.seen, summary.found, summary.not_analysed, str(len(study.results))
-        )
+        number = str(len(study.results))
+        _add(table, summary.study_instance_uid, summary.seen, summary.found, summary.not_analysed, number)
     return table
 
 
@@ -67,7 +69,8 @@ def status_table(studies: Sequence[StudyStatus]) -> Table:
         summary = StudySummary.model_validate_json(study.summary) if study.summary else None
         told = "; ".join(part for part in (summary.seen, summary.found) if part) if summary else ""
         fates = Counter(f"{delivery.peer} {delivery.state}" for delivery in study.deliveries)
-        table.add_row(
+        _add(
+            table,
             study.study_instance_uid,
             _time(study.received_at) or "",
             str(study.image_count),
@@ -90,12 +93,12 @@ def models_table(packages: Mapping[str, Package | BrokenPackage]) -> Table:
     table = _table("models", "package", "version", "task", "answers", "figures", "state")
     for name, package in packages.items():
         if isinstance(package, BrokenPackage):
-            table.add_row(name, "", "", "", "", f"[red]{package.reason}")
+            _add(table, name, "", "", "", "", Text(package.reason, "red"))
             continue
         card = package.card
         answers = "; ".join(f"{question}: {', '.join(classes)}" for question, classes in card.questions.items())
         figures = ", ".join(f"{key} {value:g}" for key, value in card.metrics.items())
-        table.add_row(name, card.version, card.task, answers, figures, "[green]ok")
+        _add(table, name, card.version, card.task, answers, figures, Text("ok", "green"))
     return table
 
 
@@ -113,6 +116,11 @@ def models_json(packages: Mapping[str, Package | BrokenPackage]) -> str:
 def _table(title: str, *columns: str) -> Table:
     """A table that breaks long cells and cuts none."""
     return Table(*(Column(name, overflow="fold") for name in columns), title=title)
+
+
+def _add(table: Table, *cells: str | Text) -> None:
+    """One row, every character as it is: rich would take a path's [brackets] and :colons: for markup of its own."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
 def _status_record(study: StudyStatus) -> dict[str, object]:

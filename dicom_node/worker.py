@@ -115,8 +115,14 @@ class Worker:
         """Without a header that names the patient there is nobody to write a report about: a person must look."""
         reasons = "; ".join(dict.fromkeys(exclusion.reason for exclusion in analysed.analysis.exclusions))
         reason = f"no report can be made: every instance {reasons or 'is missing'}"
-        self._store.hold(job.job_id, self._name, reason=reason, now=self._clock())
-        _LOGGER.warning("Study %s is held: %s", job.study_instance_uid, reason, extra={"action": "job_held"})
+        held = self._store.hold(job.job_id, self._name, reason=reason, now=self._clock())
+        _LOGGER.warning(
+            "Study %s %s: %s",
+            job.study_instance_uid,
+            "is held" if held else "would be held, but another worker has taken the job over",
+            reason,
+            extra={"action": "job_held" if held else "job_lost"},
+        )
 
     def _keep(self, study_instance_uid: str, dataset: Dataset) -> ResultObject:
         return ResultObject(

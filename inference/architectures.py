@@ -34,6 +34,38 @@ def resnet50(questions: Questions) -> nn.Module:
     return MultiHeadClassifier(trunk, features, questions)
 
 
+def densenet121(questions: Questions) -> nn.Module:
+    """DenseNet121 (Huang et al., 2017) on one grey channel."""
+    trunk = models.densenet121(weights=None)
+    trunk.features.conv0 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
+    features = trunk.classifier.in_features
+    trunk.classifier = nn.Identity()
+    return MultiHeadClassifier(trunk, features, questions)
+
+
+def vgg16(questions: Questions) -> nn.Module:
+    """VGG16 (Simonyan and Zisserman, 2015) on one grey channel, with batch normalisation: without it, it does not learn
+    from nothing at this size."""
+    trunk = models.vgg16_bn(weights=None)
+    trunk.features[0] = nn.Conv2d(1, 64, kernel_size=3, padding=1)
+    features = trunk.classifier[-1].in_features
+    trunk.classifier[-1] = nn.Identity()
+    return MultiHeadClassifier(trunk, features, questions)
+
+
+def unet(questions: Questions) -> nn.Module:
+    """U-Net (Ronneberger et al., 2015) with the convolutions of VGG11 as its encoder, one logit map per class."""
+    (classes,) = questions.values()
+    network: nn.Module = smp.Unet(
+        encoder_name="vgg11_bn",
+        encoder_weights=None,
+        decoder_channels=(256, 128, 64, 48, 32),
+        in_channels=1,
+        classes=len(classes),
+    )
+    return network
+
+
 def res50_unet(questions: Questions) -> nn.Module:
     """U-Net (Ronneberger et al., 2015) with a ResNet50 encoder, one logit map per class.
 
@@ -50,9 +82,23 @@ def res50_unet(questions: Questions) -> nn.Module:
     return network
 
 
+def _yolov5(size: str) -> Callable[[Questions], nn.Module]:
+    def make(questions: Questions) -> nn.Module:
+        from inference.yolo import yolov5  # noqa: PLC0415  # ultralytics is large, and only detectors need it
+
+        (classes,) = questions.values()
+        return yolov5(size, len(classes))
+
+    return make
+
+
 ARCHITECTURES: Mapping[str, Callable[[Questions], nn.Module]] = {
     "resnet50": resnet50,
+    "densenet121": densenet121,
+    "vgg16": vgg16,
+    "unet": unet,
     "res50-unet": res50_unet,
+    **{f"yolov5{size}": _yolov5(size) for size in "nsml"},
 }
 
 

@@ -40,11 +40,13 @@ class OperatingPoint(_Record):
     temperature: dict[str, float] = Field(default_factory=dict)
     #: Per question: a best score below this is "outside the model's world".
     minimum_score: dict[str, float] = Field(default_factory=dict)
-    #: A voxel above this belongs to a lesion.
+    #: A voxel above this belongs to a lesion; a box above this is one.
     threshold: float = Field(default=0.5, gt=0, lt=1)
     #: A lesion below this volume is not reported; in mL, or in pixels where the spacing is unknown.
     minimum_volume_ml: float = Field(default=0.0, ge=0)
     minimum_pixels: int = Field(default=0, ge=0)
+    #: Of two boxes on one slice that overlap more than this (intersection over union), the better one counts.
+    overlap: float = Field(default=0.45, gt=0, le=1)
 
 
 class DataSource(_Record):

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from inference.cards import Card
 from inference.findings import Agreement, Classification, Outcome, QualityFlag, StageRun, Task
 from inference.header import compare, stated_class
-from inference.interpret import is_outside, lesions, plane_of
-from inference.models import Classifier, Model, Segmenter
+from inference.interpret import is_outside, lesions, plane_of, track
+from inference.models import Classifier, Detector, Model, Segmenter
 from inference.registry import BrokenPackage
 from inference.stages import Cascade, Stage
 from inference.volume import Volume
@@ -79,6 +79,12 @@ def _segment(stage: Stage, asked: _Asked, model: Segmenter) -> StageRun:
     return StageRun(stage.name, stage.task, Outcome.COMPLETE, algorithm=model.package.algorithm, segments=found)
 
 
+def _detect(stage: Stage, asked: _Asked, model: Detector) -> StageRun:
+    _check_plane(model.package.card, asked.volume)
+    found = track(model.boxes(asked.volume))
+    return StageRun(stage.name, stage.task, Outcome.COMPLETE, algorithm=model.package.algorithm, regions=found)
+
+
 def _answer(stage: Stage, asked: _Asked) -> StageRun:
     model = asked.model(stage)
     match stage.task, model:
@@ -86,6 +92,8 @@ def _answer(stage: Stage, asked: _Asked) -> StageRun:
             return _classify(stage, asked, model)
         case Task.SEGMENTATION, Segmenter():
             return _segment(stage, asked, model)
+        case Task.DETECTION, Detector():
+            return _detect(stage, asked, model)
     raise _Refusal(f"model package {stage.package} does {model.package.card.task}, the stage asks for {stage.task}")
 
 

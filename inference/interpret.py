@@ -11,7 +11,7 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import cdist
 
 from inference.cards import OperatingPoint
-from inference.findings import Classification, Measurement, Quantity, Segment
+from inference.findings import Classification, Measurement, Quantity, Region, Segment
 from inference.volume import Volume
 
 #: Voxels that touch at a corner belong to one lesion.
@@ -79,6 +79,34 @@ def _measure(volume: Volume, mask: NDArray[np.bool_]) -> tuple[Measurement, ...]
         measurements.append(Measurement(Quantity.LONG_AXIS_MM, long, largest))
         measurements.append(Measurement(Quantity.SHORT_AXIS_MM, short, largest))
     return tuple(measurements)
+
+
+def intersection_over_union(one: Region, other: Region) -> float:
+    """Of two boxes, whatever slices they lie on; 0 to 1."""
+    width = min(one.right, other.right) - max(one.left, other.left)
+    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = sum((box.right - box.left) * (box.bottom - box.top) for box in (one, other))
+    return width * height / (areas - width * height)
+
+
+def track(boxes: Sequence[Region], at_least: float = 0.3) -> tuple[Region, ...]:
+    """One region for each thing that boxes of neighbouring slices show: the best of them, the best thing first.
+
+    A box continues the thing whose last box lies on the slice before, or on the one before that, and overlaps it by
+    `at_least` (intersection over union).
+    """
+    things: list[list[Region]] = []
+    for box in sorted(boxes, key=lambda box: (box.slice_index, -box.score)):
+        near = [thing for thing in things if 1 <= box.slice_index - thing[-1].slice_index <= 2]
+        overlaps = [intersection_over_union(thing[-1], box) for thing in near]
+        if overlaps and max(overlaps) >= at_least:
+            near[overlaps.index(max(overlaps))].append(box)
+        else:
+            things.append([box])
+    best = [max(thing, key=lambda box: box.score) for thing in things]
+    return tuple(sorted(best, key=lambda box: -box.score))
 
 
 def lesions(volume: Volume, scores: NDArray[np.float32], name: str, point: OperatingPoint) -> tuple[Segment, ...]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torchvision.ops import batched_nms, box_convert
 
 from inference.architectures import build
-from inference.cards import WEIGHTS_FILE
-from inference.findings import Classification, Task
+from inference.cards import WEIGHTS_FILE, OperatingPoint
+from inference.findings import Classification, Region, Task
 from inference.interpret import classification, slices_to_show
 from inference.registry import BrokenPackage, Package
-from inference.transforms import prepare
+from inference.transforms import Placement, prepare
 from inference.volume import Volume
 from inference.weights_file import load_weights
 
@@ -63,9 +64,48 @@ class Segmenter:
         return torch.cat(parts).numpy()
 
 
-Model = Classifier | Segmenter
-_KINDS: Mapping[Task, type[Classifier] | type[Segmenter]] = {
+class Detector:
+    """A package that draws boxes around things."""
+
+    def __init__(self, package: Package, network: nn.Module) -> None:
+        self.package = package
+        self._network = network
+
+    def boxes(self, volume: Volume) -> tuple[Region, ...]:
+        """Every box above the threshold, slice by slice, the best first; of those that overlap, one."""
+        card = self.package.card
+        pictures, placement = prepare(volume.pixels, volume.window, card.preparation)
+        (classes,) = card.questions.values()
+        found = []
+        with torch.inference_mode():
+            for first, some in enumerate(pictures.split(_AT_ONCE)):
+                answer, *_ = self._network(some.contiguous(memory_format=torch.channels_last))
+                for index, candidates in enumerate(answer, start=first * _AT_ONCE):
+                    found += regions(candidates, classes, index, placement, card.operating_point)
+        return tuple(found)
+
+
+def regions(
+    candidates: Tensor, classes: Sequence[str], slice_index: int, placement: Placement, point: OperatingPoint
+) -> list[Region]:
+    """From the candidates (4 + classes, n) of one slice, as `yolo.yolov5` describes them, to boxes on its own grid."""
+    scores, best = candidates[4:].max(0)
+    chosen = scores > point.threshold
+    corners = box_convert(candidates[:4].T[chosen], "cxcywh", "xyxy")
+    scores, best = scores[chosen], best[chosen]
+    kept = batched_nms(corners, scores, best, point.overlap)
+    boxes = placement.restore_boxes(corners[kept]).tolist()
+    return [
+        Region(classes[int(label)], float(score), slice_index, *box)
+        for box, score, label in zip(boxes, scores[kept], best[kept], strict=True)
+        if box[2] > box[0] and box[3] > box[1]
+    ]
+
+
+Model = Classifier | Segmenter | Detector
+_KINDS: Mapping[Task, type[Classifier] | type[Segmenter] | type[Detector]] = {
     Task.CLASSIFICATION: Classifier,
+    Task.DETECTION: Detector,
     Task.SEGMENTATION: Segmenter,
 }
 
@@ -73,8 +113,6 @@ _KINDS: Mapping[Task, type[Classifier] | type[Segmenter]] = {
 def load(package: Package) -> Model | BrokenPackage:
     """Build the network and fill in the weights; a package whose tensors do not fit says which."""
     card = package.card
-    if card.task not in _KINDS:
-        return BrokenPackage(package.folder, f"this version runs no {card.task} packages; remove it from the folder")
     try:
         network = build(card.architecture, card.questions)
         network.load_state_dict(load_weights(package.folder / WEIGHTS_FILE))

@@ -7,6 +7,7 @@ from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from inference.findings import Task
 
@@ -71,5 +72,13 @@ def load_cascade(path: Path) -> Cascade:
     """Read a cascade file. Raises CascadeError with what is wrong and where."""
     try:
         return Cascade.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, ValidationError, yaml.YAMLError) as error:
-        raise CascadeError(f"{path}: {error}") from error
+    except ValidationError as error:
+        raise CascadeError(f"{path}: {'; '.join(map(_in_words, error.errors()))}") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise CascadeError(f"{path}: cannot be read: {error}") from error
+
+
+def _in_words(error: ErrorDetails) -> str:
+    """`stages.2.task: what is wrong`."""
+    place = ".".join(str(part) for part in error["loc"]) or "the file"
+    return f"{place}: {error['msg']}"

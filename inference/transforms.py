@@ -37,6 +37,13 @@ class Placement:
         rows, columns = self.inner
         return (self.size - rows) // 2, (self.size - columns) // 2
 
+    def restore_boxes(self, boxes: Tensor) -> Tensor:
+        """(n, 4) left, top, right, bottom in pixels of the square to the same on the source grid, cut at its edges."""
+        (top, left), (rows, columns) = self.offset, self.inner
+        moved = boxes - boxes.new_tensor([left, top, left, top])
+        scaled = moved * boxes.new_tensor([self.columns / columns, self.rows / rows] * 2)
+        return scaled.clamp(min=boxes.new_zeros(4), max=boxes.new_tensor([self.columns, self.rows] * 2))
+
     def restore(self, maps: Tensor) -> Tensor:
         """(n, size, size) maps of the square to (n, rows, columns) of the source grid."""
         (top, left), (rows, columns) = self.offset, self.inner

@@ -28,7 +28,8 @@ class Question(_Record):
     """One head: which column of labels.csv answers it, for which rows."""
 
     classes: tuple[str, ...] = Field(min_length=1)
-    column: str
+    #: Empty where the layout has no columns.
+    column: str = ""
     #: Only rows with these values are asked.
     where: dict[str, str] = Field(default_factory=dict)
     #: Values of the column that are none of the classes: trained towards "no idea".
@@ -70,7 +71,7 @@ class Phantoms(_Record):
 class Data(_Record):
     """Where the pictures are and what they are."""
 
-    layout: Literal["labels-csv", "lgg-index"]
+    layout: Literal["labels-csv", "lgg-index", "yolo"]
     root: Path
     #: Pictures drawn per epoch; 0 takes every picture once.
     per_epoch: int = 0

@@ -13,6 +13,7 @@ from inference.cards import WEIGHTS_FILE, Card, Training
 from inference.findings import Task
 from inference.registry import BrokenPackage, Package, open_package, sha256_of
 from inference.training.classify import ClassifierCourse
+from inference.training.detect import DetectorCourse
 from inference.training.loop import Course, Step, fit
 from inference.training.recipe import Recipe, RecipeError, load_recipe
 from inference.training.segment import SegmenterCourse
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 _COURSES: dict[Task, Callable[[Recipe, torch.device], Course]] = {
     Task.CLASSIFICATION: ClassifierCourse,
     Task.SEGMENTATION: SegmenterCourse,
+    Task.DETECTION: DetectorCourse,
 }
 
 
@@ -36,8 +38,6 @@ def train(recipe_path: Path, out: Path, *, today: datetime.date, on_step: Callab
         raise RecipeError(
             f"{recipe_path}: data.root: {recipe.data.root} is no folder; put the pictures there or change the key"
         )
-    if recipe.task not in _COURSES:
-        raise RecipeError(f"{recipe_path}: task: {recipe.task} cannot be trained by this version")
     torch.manual_seed(recipe.seed)
     course = _COURSES[recipe.task](recipe, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     fit(course, recipe, out, on_step)

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from dicom_node import app
 from dicom_node.app import Node, admission, check_cascade
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import SettingsError, StoreError
@@ -18,8 +19,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning
 
 
 @pytest.fixture
-def settings(tmp_path):
-    """Of a node without model packages."""
+def settings(tmp_path, monkeypatch):
+    """Of a node without model packages, whose worker nobody wakes: it has tests of its own and takes long to start."""
+    monkeypatch.setattr(app, "_WAKE_EVERY_S", 3600.0)
     config, _ = write_config(tmp_path, 4242)
     (tmp_path / "none").mkdir()
     return load_settings(config, {"DICOM_NODE_MODELS__FOLDER": str(tmp_path / "none")})
@@ -33,6 +35,13 @@ def request(calling="PACS", called="AINODE", address=HOST, open_associations=0):
 def test_a_known_peer_comes_in(settings):
     """By AE title and address."""
     assert admission(settings, request()) is None
+
+
+def test_a_host_may_have_a_name(tmp_path):
+    """It stands for every address it has."""
+    config, _ = write_config(tmp_path, 4242)
+    config.write_text(config.read_text().replace(f"PACS, host: {HOST}", "PACS, host: localhost"))
+    assert admission(load_settings(config, {}), request()) is None
 
 
 @pytest.mark.parametrize(
@@ -51,12 +60,19 @@ def test_everyone_else_is_refused_with_the_setting_that_would_let_him_in(setting
     assert told in refusal.reason
 
 
-def test_a_host_nobody_knows_lets_nobody_in(tmp_path):
-    """A name that does not resolve is no address."""
+def test_a_host_nobody_knows_lets_nobody_in(tmp_path, monkeypatch):
+    """A name that does not resolve is no address, and no error either."""
+
+    def unresolved(host, _port):
+        assert host == "nowhere.invalid"
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unresolved)
     config, _ = write_config(tmp_path, 4242)
     config.write_text(config.read_text().replace(f"PACS, host: {HOST}", "PACS, host: nowhere.invalid"))
     refusal = admission(load_settings(config, {}), request())
-    assert "unknown" in refusal.reason
+    assert (refusal.result, refusal.source, refusal.diagnostic) == (1, 1, 3)
+    assert "peers.PACS.host (unknown)" in refusal.reason
 
 
 def test_a_node_answers_between_start_and_stop(settings):
@@ -107,5 +123,11 @@ def test_a_cascade_that_cannot_be_followed_is_a_fault_of_the_settings(tmp_path):
     config, _ = write_config(tmp_path, 4242)
     (tmp_path / "cascade.yaml").write_text("stages: []")
     settings = load_settings(config, {"DICOM_NODE_MODELS__CASCADE": str(tmp_path / "cascade.yaml")})
-    with pytest.raises(SettingsError, match=r"cascade\.yaml"):
+    with pytest.raises(SettingsError, match=r"(?s)cascade\.yaml: stages: .*models\.cascade") as caught:
         check_cascade(settings)
+    assert len(caught.value.faults) == 1
+
+
+def test_the_shipped_cascade_can_be_followed(settings):
+    """By the packages that are shipped, and by none."""
+    check_cascade(settings)

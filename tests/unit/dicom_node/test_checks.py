@@ -1,13 +1,17 @@
 """What `dicom-node check` finds, and what it calls a failure."""
 
 import json
+import os
 import shutil
 import socket
+import socketserver
+import threading
 from dataclasses import dataclass
 
 import pytest
 
 from dicom_node.checks import Verdict, run_checks
+from dicom_node.intake import Rejected
 from dicom_node.settings import SHIPPED_MODELS, load_settings
 from tests.builders.command import write_config
 from tests.builders.network import HOST, free_port, running_archive, running_node
@@ -55,6 +59,13 @@ def test_storage_below_a_file_fails(configured, tmp_path):
     assert "node.storage" in check.detail
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_storage_of_another_user_fails(configured, tmp_path):
+    """The node could not write there."""
+    (tmp_path / "var").mkdir(mode=0o500)
+    assert configured.check("storage").verdict is Verdict.FAILED
+
+
 def test_a_full_disk_fails(configured, monkeypatch):
     """Below the watermark images are refused."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
@@ -70,13 +81,42 @@ def test_a_free_port_is_fine(configured):
 
 
 def test_a_port_taken_by_something_else_fails(configured):
-    """It does not speak DICOM."""
+    """It is bound, and nobody answers."""
     with socket.socket() as other:
         other.bind((HOST, configured.port))
         # not listening: a connection is refused at once
         check = configured.check("port")
     assert check.verdict is Verdict.FAILED
     assert "node.port" in check.detail
+
+
+def test_a_port_taken_by_a_service_that_is_not_dicom_fails(configured):
+    """It hangs up at what it does not understand."""
+
+    class HangUp(socketserver.BaseRequestHandler):
+        """Reads a little, says nothing."""
+
+        def handle(self):
+            """Until the connection closes with it."""
+            self.request.recv(1)
+
+    with socketserver.TCPServer((HOST, configured.port), HangUp) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.05,))
+        serving.start()
+        check = configured.check("port")
+        server.shutdown()
+        serving.join()
+    assert check.verdict is Verdict.FAILED
+    assert "node.port" in check.detail
+
+
+def test_a_port_taken_by_this_node_is_fine(configured, tmp_path):
+    """It rejects its own AE title, as any that is not in receive.from."""
+    rejected = Rejected(1, 1, 3, "no peer has this AE title")
+    with running_node(tmp_path / "own", admission=lambda _: rejected, port=configured.port):
+        check = configured.check("port")
+    assert check.verdict is Verdict.OK
+    assert "this node is running" in check.detail
 
 
 def test_a_port_taken_by_a_node_that_lets_anybody_in_fails(configured, tmp_path):

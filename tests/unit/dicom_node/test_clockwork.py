@@ -4,14 +4,17 @@ import multiprocessing
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
 from dicom_node import worker_process
-from dicom_node.domain.study import StudyActivity
+from dicom_node.domain.job import JobState
+from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
 from dicom_node.schedule import Schedule, Task
 from dicom_node.settings import load_settings
 from dicom_node.settling import settle_quiet_studies
+from dicom_node.store import Store
 from dicom_node.worker_process import WorkerProcess
 from tests.builders.command import eventually, write_config
 
@@ -75,9 +78,34 @@ def test_a_task_is_never_run_twice_at_once_and_stop_waits_for_it():
     assert len(finished) == len(most)
 
 
+def test_a_task_that_raises_is_run_again(caplog):
+    """Its type and place are logged, what it says is not."""
+    runs = threading.Semaphore(0)
+
+    def broken():
+        runs.release()
+        raise ValueError("Doe^Jane")
+
+    schedule = Schedule([Task("broken", 0.01, broken)])
+    schedule.start()
+    assert all(runs.acquire(timeout=PATIENCE_S) for _ in range(2))
+    schedule.stop()
+    ours = [record.getMessage() for record in caplog.records if record.name == "dicom_node.schedule"]
+    assert "The task 'broken' broke off: ValueError at test_clockwork.py:" in ours[0]
+    assert "Doe" not in "".join(ours)
+
+
 def test_stopping_what_was_never_started_is_harmless():
     """As when a port is taken."""
     Schedule([]).stop()
+
+
+def test_one_schedule_starts_and_stops_once():
+    """A second stop finds nothing to do."""
+    schedule = Schedule([Task("nothing", 3600.0, lambda: None)])
+    schedule.start()
+    schedule.stop()
+    schedule.stop()
 
 
 @pytest.fixture
@@ -94,8 +122,24 @@ def workers():
     return [child for child in multiprocessing.active_children() if child.name == "dicom-node-worker"]
 
 
-def test_a_worker_that_died_is_started_again_and_stops_when_told(settings, monkeypatch, caplog):
-    """Killed, it is replaced by a later tick; without a node it ends by itself."""
+@pytest.fixture
+def store(settings):
+    """The database the worker finds its jobs in."""
+    store = Store.open(settings.database)
+    yield store
+    store.close()
+
+
+def hopeless_study(store, study):
+    """A settled study whose only file is not there: the worker holds it, and needs no model to find that out."""
+    instance = Instance(f"{study}.1", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.2.1", f"{study}.2", study,
+                        InstanceKind.IMAGE, Path(f"/nowhere/{study}.dcm"), 10, "d")  # fmt: skip
+    store.record_instance(instance, calling_ae="PACS", now=100.0)
+    store.settle(study, reason="quiet", now=101.0)
+
+
+def test_a_worker_that_died_is_started_again_works_when_woken_and_stops_when_told(settings, store, monkeypatch, caplog):
+    """Killed, it is replaced by a later tick; the new one works again and again; without a node it ends by itself."""
     monkeypatch.setattr(worker_process, "_RESTART_AFTER_S", 0.0)
     process = WorkerProcess(settings)
     process.tick()
@@ -106,7 +150,10 @@ def test_a_worker_that_died_is_started_again_and_stops_when_told(settings, monke
     [second] = workers()
     assert second.pid != first.pid
     assert "exit code -9" in caplog.text
-    assert eventually(lambda: process.tick() or (process._idle is False and second.is_alive()))
+    for study in ("1.2.5", "1.2.6"):  # for the second it is woken: it has said that none was left
+        hopeless_study(store, study)
+        assert eventually(lambda: process.tick() or {each.state for each in store.studies()} == {JobState.HELD}, 30.0)
+    assert workers() == [second]
     process.stop(grace_s=PATIENCE_S)
     assert second.exitcode == 0
     assert workers() == []
@@ -122,3 +169,20 @@ def test_a_worker_that_dies_at_once_is_not_started_over_and_over(settings):
     process.tick()
     assert workers() == []
     process.stop(grace_s=1.0)
+
+
+def test_a_worker_that_does_not_end_in_time_is_ended(settings, caplog):
+    """The node must be able to stop in the middle of a study; afterwards there is nothing left to stop."""
+    process = WorkerProcess(settings)
+    process.tick()
+    [child] = workers()
+    process.stop(grace_s=0.0)
+    assert child.exitcode == -signal.SIGKILL
+    assert "taken up again at the next start" in caplog.text
+    process.stop(grace_s=0.0)
+    assert workers() == []
+
+
+def test_stopping_a_worker_that_was_never_needed_is_harmless(settings):
+    """As when a node stops before its first tick."""
+    WorkerProcess(settings).stop(grace_s=0.0)

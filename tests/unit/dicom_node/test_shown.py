@@ -1,10 +1,10 @@
-"""What people and machines read: tables, JSON, progress, log lines, pictures."""
+"""What people and machines read: tables, JSON, progress, log lines."""
 
-import datetime
 import io
 import json
 import logging
 import re
+import time
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,21 +15,19 @@ from rich.console import Console
 
 from dicom_node import tables
 from dicom_node.checks import Check, Verdict
+from dicom_node.demo import DemoStudy, Returned
 from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.status import DeliveryStatus, StudyStatus
 from dicom_node.faults import call_path, type_and_place
 from dicom_node.logs import configure_logging
-from dicom_node.phantoms import phantom_studies
-from dicom_node.pictures import draw_study
+from dicom_node.offline import AnalysedFolder
+from dicom_node.phantoms import PhantomStudy
 from dicom_node.progress import Progress
 from dicom_node.settings import SHIPPED_MODELS
 from dicom_node.summary import summarise
-from inference.findings import Analysis, Segment, VolumeAnalysis
 from inference.registry import BrokenPackage, installed
-from sr_writer.encode import encode
-from tests.builders.analyses import EQUIPMENT, WHEN, analysis_of, classified, headers_of, segmented, volume_of
+from tests.builders.analyses import analysis_of, classified, segmented
 from tests.builders.datasets import mr_series
-from tests.builders.network import saved
 
 DELIVERY = DeliveryStatus("PACS", DeliveryState.PENDING, 2, "no connection", "SR", "1.2", "2.25.1", Path("/r/1.dcm"))
 STATUS = StudyStatus(
@@ -56,6 +54,14 @@ def printed(table, width=60):
     return re.sub(r"[│┃\s]+", "", console.file.getvalue())
 
 
+def columns(table, width):
+    """The text of each column of a table of one row, without blanks, put together over line breaks."""
+    console = Console(file=io.StringIO(), width=width)
+    console.print(table)
+    lines = [line.split("│")[1:-1] for line in console.file.getvalue().splitlines() if line.startswith("│")]
+    return ["".join(cells).replace(" ", "") for cells in zip(*lines, strict=True)]
+
+
 def test_status_as_json_has_times_people_can_read():
     """ISO 8601 in UTC; the summary is an object; states are words."""
     [record] = json.loads(tables.status_json([STATUS]))
@@ -75,12 +81,58 @@ def test_status_of_a_study_without_analysis():
 
 def test_no_table_cuts_a_cell():
     """A narrow terminal breaks lines; a UID stays whole."""
-    characters = printed(tables.status_table([STATUS]), width=120)
-    for character in "…":
-        assert character not in characters
-    wide = printed(tables.status_table([STATUS]), width=400)
-    assert STATUS.study_instance_uid in wide
-    assert "1PACSpending" in wide
+    narrow = columns(tables.status_table([STATUS]), width=80)
+    assert narrow[0] == STATUS.study_instance_uid
+    assert narrow[1] == "2027-01-15T08:00:00.000+00:00"
+    assert narrow[5:] == ["mr(0.97)", "1resultsontheirwaytoPACS", "1PACSpending"]
+
+
+ODD = "in /data/[old]/[/b] :100: it is"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        tables.check_table([Check(ODD, Verdict.OK, ODD)]),
+        tables.status_table([replace(STATUS, reason=ODD)]),
+        tables.models_table({"torn": BrokenPackage(Path("torn"), ODD)}),
+    ],
+    ids=["check", "status", "models"],
+)
+def test_a_path_in_a_table_is_shown_as_it_is(table):
+    """Brackets and colons are no markup."""
+    assert ODD.replace(" ", "") in columns(table, width=300)
+
+
+def test_a_folder_that_was_analysed_is_a_row_a_study():
+    """What was seen, found and written."""
+    series = mr_series((6, 32, 24))
+    summary = summarise(analysis_of(series, classified("modality", "mr"), segmented()))
+    table = tables.analysis_table([AnalysedFolder(summary, (Path("a.dcm"), Path("b.dcm")))])
+    uid = str(series[0].StudyInstanceUID)
+    assert columns(table, width=200) == [uid, "mr(0.97)", "braintumour:nonefound", "", "2"]
+
+
+def demo_study(*modalities, **changes):
+    """A brain with a lesion of 12.34 ml, answered with these results."""
+    phantom = PhantomStudy("brain MR", "1.2.3", (), np.ones((1, 2, 2), np.bool_), 12.34)
+    results = tuple(Returned(modality, "1.2", "2.25.1", Path("r.dcm")) for modality in modalities)
+    seen = summarise(analysis_of(mr_series(), classified("modality", "mr"), segmented()))
+    return replace(DemoStudy(phantom, "done", "", seen, 1.04, 2.5, results, None), **changes)
+
+
+def test_the_demonstration_tells_truth_beside_finding():
+    """With the results and the seconds."""
+    cells = columns(tables.demo_table([demo_study("SEG", "SR", "PR")]), width=200)
+    assert cells == ["brainMR", "mr(0.97)", "braintumour:nonefound(true:12.3ml)", "", "SEG,SR,PR", "1.0", "2.5"]
+
+
+def test_the_demonstration_tells_what_did_not_come_back():
+    """A study that was never analysed has its reason instead."""
+    assert not demo_study("SEG", "SR").is_complete
+    lost = demo_study("SR", state="failed", reason="it broke", summary=None, settled_s=None, seconds=None)
+    cells = columns(tables.demo_table([lost]), width=200)
+    assert cells == ["brainMR", "failed", "", "itbroke", "SRincomplete", "", ""]
 
 
 def test_checks_are_shown_with_their_verdicts():
@@ -127,7 +179,8 @@ def test_progress_is_plain_lines_off_a_terminal():
         progress.advance("first [of two]")
         progress.advance()
         progress.step(Step())
-    assert out.getvalue() == "first [of two]\n"
+        progress.tell("port 127.0.0.1:100: ok")
+    assert out.getvalue() == "first [of two]\nport 127.0.0.1:100: ok\n"
     assert progress.done == 2
 
 
@@ -154,7 +207,26 @@ def log_lines(capsys):
         logging.getLogger(name).setLevel(before)
 
 
-def test_log_lines_have_utc_level_place_and_action(log_lines):
+@pytest.fixture
+def tokyo(monkeypatch):
+    """A machine whose clock on the wall is nine hours ahead of UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_log_lines_are_in_utc_wherever_the_machine_is(log_lines, tokyo):
+    """What two machines log can be put in order."""
+    configure_logging("info")
+    record = logging.LogRecord("node", logging.INFO, "x.py", 1, "It was eight in the morning", None, None)
+    record.created, record.msecs = 1_800_000_000.5, 500.0
+    logging.getLogger().handle(record)
+    assert log_lines() == ["2027-01-15T08:00:00.500Z INFO    node [-] It was eight in the morning"]
+
+
+def test_log_lines_have_time_level_place_and_action(log_lines):
     """One event a line."""
     configure_logging("info")
     logging.getLogger("dicom_node.scp").info("Something happened", extra={"action": "it_did"})
@@ -186,55 +258,3 @@ def test_a_fault_is_told_by_type_and_place():
     assert re.fullmatch(r"ValueError at test_shown\.py:\d+", type_and_place(caught.value))
     assert re.search(r"test_shown\.py:\d+ > test_shown\.py:\d+", call_path(caught.value))
     assert type_and_place(KeyError("x")) == "KeyError"
-
-
-@pytest.fixture(scope="module")
-def brain():
-    """A phantom with a lesion, and results that say exactly where it is."""
-    when = datetime.datetime(2026, 11, 20, 8, 0, tzinfo=datetime.UTC)
-    study = next(study for study in phantom_studies(21, when) if study.kind == "brain MR")
-    run = segmented(study.lesion)
-    analysis = Analysis(study.study_instance_uid, (VolumeAnalysis(volume_of(study.instances), (run,)),))
-    return study, encode(analysis, headers_of(*study.instances), EQUIPMENT, WHEN)
-
-
-def panels(picture):
-    """The three panels, without names, caption and gaps, as arrays."""
-    width = (picture.width - 6) // 3
-    array = np.asarray(picture)
-    bottom = picture.height - 40  # caption and gap
-    return [array[24:bottom, 6 + n * width : n * width + width] for n in range(3)]
-
-
-def test_a_picture_shows_the_lesion_in_mask_and_outline(brain, tmp_path):
-    """The mask is white where the lesion is, and the outline runs around it."""
-    study, objects = brain
-    instances = [saved(instance, tmp_path / "images") for instance in study.instances]
-    results = [saved(result, tmp_path / "results") for result in objects]
-    image, mask, overlay = panels(draw_study(instances, results, "brain"))
-    shown = study.lesion[int(study.lesion.sum((1, 2)).argmax())]
-    scale = 300 / shown.shape[0]
-    centre = (np.argwhere(shown).mean(0) + 0.5) * scale - (18, 0)  # panels begin 18 rows below the picture's top
-    assert np.argwhere(mask[..., 0] > 127).mean(0) == pytest.approx(centre, abs=1.5)
-    assert (mask[..., 0] > 127).sum() == pytest.approx(shown.sum() * scale**2, rel=0.05)
-    outline = (overlay != image).any(axis=-1)
-    assert np.argwhere(outline).mean(0) == pytest.approx(centre, abs=2.5)
-    assert 0 < outline.sum() < 0.6 * (mask[..., 0] > 127).sum()
-
-
-def test_a_picture_without_findings_is_drawn_too(tmp_path):
-    """Colour, and grey without a window: image twice, and a black mask."""
-    when = datetime.datetime(2026, 11, 20, 8, 0, tzinfo=datetime.UTC)
-    colour = next(study for study in phantom_studies(22, when) if study.kind == "photograph").instances
-    grey = mr_series((3, 40, 40), pixels=np.arange(4800).reshape(3, 40, 40))
-    for name, datasets in (("colour", colour), ("grey", grey)):
-        paths = [saved(dataset, tmp_path / name) for dataset in datasets]
-        image, mask, overlay = panels(draw_study(paths, [], name))
-        assert mask.max() == 0
-        assert np.array_equal(image, overlay)
-        assert image.max() > 100
-
-
-def test_a_segment_of_the_builders_is_one_of_ours():
-    """The truth drawn above is a finding like any other."""
-    assert isinstance(segmented(np.ones((1, 2, 2), np.bool_)).segments[0], Segment)

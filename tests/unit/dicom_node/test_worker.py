@@ -2,11 +2,14 @@
 
 import datetime
 import logging
+import re
+import threading
 from pathlib import Path
 
 import pytest
 
-from dicom_node.domain.job import MAXIMUM_ATTEMPTS, JobState
+from dicom_node import worker as worker_module
+from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
 from dicom_node.domain.study import Instance, InstanceKind
 from dicom_node.pipeline import AnalysedStudy
 from dicom_node.reader import LoadedStudy
@@ -120,7 +123,7 @@ def test_an_analysis_that_breaks_is_tried_again_and_then_fails(store, tmp_path, 
     assert "ValueError at test_worker.py:" in broken.reason
     assert sound.state == JobState.DELIVERING
     assert "Doe" not in caplog.text + broken.reason
-    assert "worker.py" in caplog.text
+    assert re.search(r"\bworker\.py:\d+ > test_worker\.py:\d+", caplog.text)
 
 
 def test_a_study_without_a_readable_image_is_held(store, tmp_path, clock):
@@ -132,6 +135,30 @@ def test_a_study_without_a_readable_image_is_held(store, tmp_path, clock):
     [status] = store.studies()
     assert status.state == JobState.HELD
     assert "is in a study of several patients" in status.reason
+    assert store.due(now=clock.now) == ()
+
+
+def test_a_study_whose_files_are_gone_is_held(store, tmp_path, clock):
+    """Even without a reason of its own the person is told one."""
+    settled(store)
+    nothing = AnalysedStudy(Analysis(STUDY), (), LoadedStudy((), (), {}))
+    worker_of(store, tmp_path, clock, lambda *_: nothing).take_one()
+    [status] = store.studies()
+    assert (status.state, status.reason) == (JobState.HELD, "no report can be made: every instance is missing")
+
+
+def test_a_study_another_worker_has_is_not_held(store, tmp_path, clock, caplog):
+    """The log says so, too."""
+    settled(store)
+
+    def slow(*_):
+        clock.now += LEASE_S + 1
+        store.claim("w2", now=clock.now, lease_s=LEASE_S)
+        return AnalysedStudy(Analysis(STUDY), (), LoadedStudy((), (), {}))
+
+    worker_of(store, tmp_path, clock, slow).take_one()
+    assert store.studies()[0].state == JobState.RUNNING
+    assert [record.action for record in caplog.records] == ["job_lost"]
 
 
 def test_results_of_a_lost_lease_are_dropped(store, tmp_path, clock, caplog):
@@ -145,7 +172,8 @@ def test_results_of_a_lost_lease_are_dropped(store, tmp_path, clock, caplog):
 
     with caplog.at_level(logging.INFO):
         worker_of(store, tmp_path, clock, slow).take_one()
-    assert store.studies()[0].state == JobState.RUNNING
+    [status] = store.studies()
+    assert (status.state, status.outcome, status.deliveries) == (JobState.RUNNING, None, ())
     assert "another worker has taken the job over" in caplog.text
 
 
@@ -154,13 +182,56 @@ def test_a_sign_of_life_prolongs_the_lease(store, tmp_path, clock):
     settled(store)
 
     def slow(_study, _paths, when):
-        job_id = store.due(now=clock.now) or 1
         for _ in range(3):
             clock.now += LEASE_S * 0.9
-            worker._heartbeat(job_id)
+            worker._heartbeat(job_id=1)
             assert store.claim("w2", now=clock.now, lease_s=LEASE_S) is None
         return analysed(when)
 
     worker = worker_of(store, tmp_path, clock, slow)
     worker.take_one()
     assert store.studies()[0].state == JobState.DELIVERING
+
+
+class PulseStore:
+    """Only notes signs of life; it has one job, which is a study's first."""
+
+    def __init__(self):
+        self.beaten = threading.Event()
+        self.beats = []
+        self.given_up = []
+
+    def claim(self, _worker, *, now, lease_s):
+        """The job."""
+        return Job(7, STUDY, JobState.RUNNING, 1, "quiet", now - lease_s)
+
+    def instances(self, _study):
+        """None is needed."""
+        return ()
+
+    def heartbeat(self, job_id, worker, *, now, lease_s):
+        """Note it."""
+        self.beats.append((job_id, worker, now, lease_s))
+        self.beaten.set()
+        return True
+
+    def give_up(self, _job_id, _worker, *, reason, now):
+        """Note it."""
+        self.given_up.append((reason, now))
+        return JobState.READY
+
+
+def test_signs_of_life_are_given_while_an_analysis_runs_and_no_longer(tmp_path, clock, monkeypatch):
+    """By themselves, four in a lease; they end with the analysis, even with one that breaks."""
+    monkeypatch.setattr(worker_module, "LEASE_S", 0.04)
+    store = PulseStore()
+
+    def slow(*_):
+        assert store.beaten.wait(30)
+        raise ValueError
+
+    worker_of(store, tmp_path, clock, slow).take_one()
+    assert store.beats[0] == (7, "w1", 1000.0, 0.04)
+    [(reason, _)] = store.given_up
+    assert "ValueError" in reason
+    assert [thread for thread in threading.enumerate() if "APScheduler" in thread.name] == []

@@ -247,6 +247,14 @@ def test_a_wrong_cascade_file_is_told(tmp_path, text, told):
     assert told in str(caught.value)
 
 
+def test_a_cascade_file_that_is_no_text_is_told(tmp_path):
+    """Bytes that are no UTF-8."""
+    path = tmp_path / "cascade.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CascadeError, match=r"cascade\.yaml: cannot be read"):
+        load_cascade(path)
+
+
 def test_a_missing_cascade_file_is_told(tmp_path):
     """By name."""
     with pytest.raises(CascadeError, match=r"nowhere\.yaml"):

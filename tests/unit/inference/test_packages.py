@@ -7,11 +7,10 @@ import torch
 
 from inference.architectures import ARCHITECTURES, build
 from inference.cards import CARD_FILE, WEIGHTS_FILE, Card
-from inference.findings import Task
 from inference.models import Classifier, Segmenter, load, load_all
 from inference.registry import BrokenPackage, Package, installed, open_package
 from inference.weights_file import load_weights, save_weights
-from tests.builders.packages import QUESTIONS, volume_of, write_package
+from tests.builders.packages import QUESTIONS, TUMOUR, volume_of, write_package
 
 
 @pytest.fixture
@@ -102,19 +101,38 @@ def test_int8_files_are_a_quarter(packages):
     assert stored < 0.27 * floats
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_every_architecture_answers_in_shape(name):
-    """A classifier gives logits per question, a segmenter a map per class."""
-    questions = {"lesion": ("tumour",)} if "unet" in name else QUESTIONS
-    network = build(name, questions).eval()
+@pytest.mark.parametrize("name", ["resnet50", "densenet121", "vgg16"])
+def test_classifiers_answer_every_question(name):
+    """With logits per class."""
     with torch.inference_mode():
-        answer = network(torch.zeros(2, 1, 64, 64))
-    if isinstance(answer, dict):
-        assert {question: tuple(logits.shape) for question, logits in answer.items()} == {
-            question: (2, len(classes)) for question, classes in QUESTIONS.items()
-        }
-    else:
-        assert answer.shape == (2, 1, 64, 64)
+        answer = build(name, QUESTIONS).eval()(torch.zeros(2, 1, 64, 64))
+    shapes = {question: tuple(logits.shape) for question, logits in answer.items()}
+    assert shapes == {question: (2, len(classes)) for question, classes in QUESTIONS.items()}
+
+
+@pytest.mark.parametrize("name", ["unet", "res50-unet"])
+def test_segmenters_answer_with_a_map(name):
+    """Of the input's size, for each class."""
+    with torch.inference_mode():
+        assert build(name, TUMOUR).eval()(torch.zeros(2, 1, 64, 64)).shape == (2, 1, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("yolov5n", 2.5), ("yolov5s", 9.1), ("yolov5m", 25.0), ("yolov5l", 53.1)]
+)
+def test_detectors_answer_with_candidates(name, millions):
+    """Centre, size and score of each place; the larger ones have more weights."""
+    network = build(name, TUMOUR).eval()
+    assert sum(weights.numel() for weights in network.parameters()) == pytest.approx(millions * 1e6, rel=0.03)
+    with torch.inference_mode():
+        candidates, *_ = network(torch.zeros(2, 1, 64, 64))
+    assert candidates.shape == (2, 5, 8 * 8 + 4 * 4 + 2 * 2)
+
+
+def test_every_architecture_is_tested_here():
+    """A new one needs a line above."""
+    tested = {"resnet50", "densenet121", "vgg16", "unet", "res50-unet", *(f"yolov5{size}" for size in "nsml")}
+    assert set(ARCHITECTURES) == tested
 
 
 def test_an_unknown_architecture_is_told_with_those_there_are():
@@ -147,13 +165,6 @@ def test_weights_that_do_not_fit_are_a_broken_package(tmp_path):
     broken = load(open_package(folder))
     assert isinstance(broken, BrokenPackage)
     assert "do not fit architecture res50-unet" in broken.reason
-
-
-def test_a_task_this_version_does_not_run_is_a_broken_package(package):
-    """Detection comes later."""
-    edit_card(package, task=Task.DETECTION)
-    broken = load(open_package(package))
-    assert "detection" in broken.reason
 
 
 def test_an_architecture_nobody_knows_is_a_broken_package(package):

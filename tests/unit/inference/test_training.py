@@ -215,13 +215,6 @@ def test_pictures_that_are_not_there_are_told(tmp_path):
         train(path, tmp_path / "out", today=TODAY, on_step=lambda _: None)
 
 
-def test_a_task_without_a_course_is_told(tmp_path):
-    """Detection cannot be trained yet."""
-    path = write_recipe(tmp_path / "recipe.yaml", tmp_path, Task.CLASSIFICATION, task="detection")
-    with pytest.raises(RecipeError, match="detection cannot be trained"):
-        train(path, tmp_path / "out", today=TODAY, on_step=lambda _: None)
-
-
 def test_a_recipe_takes_the_environment(tmp_path, monkeypatch):
     """`${NAME:-default}` is the variable, or the default."""
     path = write_recipe(tmp_path / "recipe.yaml", "${SOME_PICTURES:-here}/pictures", Task.CLASSIFICATION)
