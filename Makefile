@@ -12,7 +12,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	# ultralytics asks for opencv-python, which needs a display's libraries and lies over the headless one's files
-	$(BIN)/python -m pip uninstall --quiet --yes opencv-python
+	# OpenVINO runs without the telemetry it asks for, and then has nothing to send
+	$(BIN)/python -m pip uninstall --quiet --yes opencv-python openvino-telemetry
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps \
 		--force-reinstall opencv-python-headless
 	touch $@

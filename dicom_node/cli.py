@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from dicom_node import app as composition
-from dicom_node import tables
+from dicom_node import tables, training_commands
 from dicom_node.checks import Verdict, run_checks
 from dicom_node.domain.errors import NodeError, SettingsError
 from dicom_node.files import files_under
 from dicom_node.logs import configure_logging
 from dicom_node.progress import Progress
 from dicom_node.sending import send_folder
-from dicom_node.settings import SHIPPED_CONFIG, Settings, load_settings
+from dicom_node.settings import SHIPPED_CONFIG
 from dicom_node.store import Store
+from dicom_node.terminal import (
+    FAILED,
+    WRONG_SETTINGS,
+    ConfigOption,
+    JsonOption,
+    OutOption,
+    err_console,
+    fail,
+    out_console,
+    settings_of,
+)
 from inference.registry import installed
 
 _LOGGER = logging.getLogger(__name__)
 
-_FAILED = 1
-_WRONG_SETTINGS = 2
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 app = typer.Typer(
@@ -37,22 +44,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # its tracebacks show the values of variables, and those may be a patient's
 )
-#: Files and pipes have no width of their own.
-_PLAIN_WIDTH = 160
-_out = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
-_err = Console(stderr=True)
-
-ConfigOption = Annotated[
-    Path, typer.Option("--config", envvar="DICOM_NODE_CONFIG", help="The node's configuration (YAML).")
-]
-OutOption = Annotated[Path, typer.Option("--out", help="Folder for what is made.", file_okay=False)]
-JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 @app.command()
 def serve(config: ConfigOption) -> None:
     """Receive, analyse and answer until SIGTERM."""
-    settings = _settings(config)
+    settings = settings_of(config)
     configure_logging(settings.log.level)
     composition.check_cascade(settings)
     os.umask(0o077)  # the database is SQLite's to create; what is in it concerns nobody else on this machine
@@ -63,7 +60,7 @@ def serve(config: ConfigOption) -> None:
         node.start()
     except OSError as error:
         node.stop()
-        _fail(f"cannot listen on {node.address}: {error.strerror}; is it running already? else change node.port")
+        fail(f"cannot listen on {node.address}: {error.strerror}; is it running already? else change node.port")
     typer.echo(f"ready {node.address}")
     received = signal.sigwait(_STOP_SIGNALS)
     _LOGGER.info("Stopping after %s", signal.Signals(received).name, extra={"action": "stopping"})
@@ -73,16 +70,16 @@ def serve(config: ConfigOption) -> None:
 @app.command()
 def check(config: ConfigOption) -> None:
     """Is the configuration right, and is everything it names there?"""
-    settings = _settings(config)
+    settings = settings_of(config)
     configure_logging("error")
     checks = []
-    with Progress(_err) as progress:
+    with Progress(err_console) as progress:
         for done in run_checks(settings):
             progress.tell(f"{done.subject}: {done.verdict}")
             checks.append(done)
-    _out.print(tables.check_table(checks))
+    out_console.print(tables.check_table(checks))
     if any(done.verdict is Verdict.FAILED for done in checks):
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -91,21 +88,21 @@ def demo(out: OutOption = Path("out/demo")) -> None:
     from dicom_node.demo import run_demo  # noqa: PLC0415  # draws in torch, highdicom and scipy; other commands need none
 
     configure_logging("warning")
-    with Progress(_err) as progress:
+    with Progress(err_console) as progress:
         studies = run_demo(out, progress.tell)
-    _out.print(tables.demo_table(studies))
+    out_console.print(tables.demo_table(studies))
     typer.echo(f"pictures, results/ and summary.json are in {out}")
     if not all(study.is_complete for study in studies):
-        _fail("not every expected result came back; the table says which study, and `reason` in summary.json why")
+        fail("not every expected result came back; the table says which study, and `reason` in summary.json why")
 
 
 @app.command()
 def analyze(path: Path, out: OutOption, config: ConfigOption = SHIPPED_CONFIG) -> None:
     """The same analysis of a folder of files, without a network."""
-    settings = _settings(config)
+    settings = settings_of(config)
     configure_logging("warning")
     if not path.exists():
-        _fail(f"{path} does not exist; name a file or a folder")
+        fail(f"{path} does not exist; name a file or a folder")
     composition.check_cascade(settings)
     # torch takes seconds to import: what is wrong above is told before
     from dicom_node.engine import build_engine  # noqa: PLC0415
@@ -113,15 +110,15 @@ def analyze(path: Path, out: OutOption, config: ConfigOption = SHIPPED_CONFIG) -
 
     found = find_studies(path)
     studies = []
-    with Progress(_err, total=len(found.studies), what="studies") as progress:
+    with Progress(err_console, total=len(found.studies), what="studies") as progress:
         for study in analyse_folder(found, build_engine(settings), out):
             progress.advance(f"{study.summary.study_instance_uid}: {study.summary.outcome}")
             studies.append(study)
-    _out.print(tables.analysis_table(studies))
+    out_console.print(tables.analysis_table(studies))
     for file, reason in found.refused.items():
         typer.echo(f"refused {file}: it {reason}")
     if not studies:
-        _fail(f"no DICOM study under {path}")
+        fail(f"no DICOM study under {path}")
 
 
 @app.command()
@@ -132,27 +129,27 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """How every study stands: received, analysed, delivered, or why not."""
-    settings = _settings(config)
+    settings = settings_of(config)
     configure_logging("warning")
     if not settings.database.exists():
-        _fail(f"no node has worked in {settings.node.storage} yet; is this the right --config?")
+        fail(f"no node has worked in {settings.node.storage} yet; is this the right --config?")
     store = Store.open(settings.database)
     studies = store.studies(limit)
     store.close()
     if as_json:
         typer.echo(tables.status_json(studies))
     else:
-        _out.print(tables.status_table(studies))
+        out_console.print(tables.status_table(studies))
 
 
 @app.command()
 def models(config: ConfigOption = SHIPPED_CONFIG, *, as_json: JsonOption = False) -> None:
     """Which model packages are installed, what they answer and how good they were."""
-    packages = installed(_settings(config).models.folder)
+    packages = installed(settings_of(config).models.folder)
     if as_json:
         typer.echo(tables.models_json(packages))
     else:
-        _out.print(tables.models_table(packages))
+        out_console.print(tables.models_table(packages))
 
 
 @app.command()
@@ -162,36 +159,24 @@ def send(
     config: ConfigOption = SHIPPED_CONFIG,
 ) -> None:
     """Send files to a peer by C-STORE."""
-    settings = _settings(config)
+    settings = settings_of(config)
     configure_logging("warning")
     destination = settings.destination(to)
     if not path.exists():
-        _fail(f"{path} does not exist; name a file or a folder")
+        fail(f"{path} does not exist; name a file or a folder")
     problems = []
-    with Progress(_err, total=len(files_under(path)), what="files") as progress:
+    with Progress(err_console, total=len(files_under(path)), what="files") as progress:
         for result in send_folder(path, destination, settings.node.ae_title):
             progress.advance("" if result.arrived else f"{result.path}: {result.problem}")
             if not result.arrived:
                 problems.append(result)
     typer.echo(f"{progress.done - len(problems)} of {progress.done} files arrived at {destination}")
     if problems or not progress.done:
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(FAILED)
 
 
-@app.command()
-def train(recipe: Path, out: OutOption) -> None:
-    """Train a model package by a recipe, or go on where it was interrupted."""
-    from inference.training.recipe import RecipeError  # noqa: PLC0415  # torch takes seconds to import
-    from inference.training.run import train as follow  # noqa: PLC0415
-
-    configure_logging("info")
-    today = datetime.datetime.now().astimezone().date()
-    try:
-        with Progress(_err, what="batches") as progress:
-            package = follow(recipe, out, today=today, on_step=progress.step)
-    except RecipeError as error:
-        _fail(str(error), _WRONG_SETTINGS)
-    typer.echo(f"{package.card.name} {package.card.version} is in {package.folder}: {package.card.metrics}")
+for command in (training_commands.train, training_commands.evaluate):
+    app.command()(command)
 
 
 def main() -> None:
@@ -200,16 +185,7 @@ def main() -> None:
         app()
     except SettingsError as error:
         typer.echo(str(error), err=True)
-        sys.exit(_WRONG_SETTINGS)
+        sys.exit(WRONG_SETTINGS)
     except NodeError as error:
         typer.echo(str(error), err=True)
-        sys.exit(_FAILED)
-
-
-def _settings(config: Path) -> Settings:
-    return load_settings(config, os.environ)
-
-
-def _fail(message: str, code: int = _FAILED) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)
+        sys.exit(FAILED)

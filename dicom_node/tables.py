@@ -20,6 +20,7 @@ from inference.registry import BrokenPackage, Package
 if TYPE_CHECKING:  # these import torch, and `status` shall answer at once
     from dicom_node.demo import DemoStudy
     from dicom_node.offline import AnalysedFolder
+    from inference.evaluation.figures import Evaluation
 
 _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
 
@@ -111,6 +112,14 @@ def models_json(packages: Mapping[str, Package | BrokenPackage]) -> str:
         else:
             records.append({"package": name, "state": "ok", "card": package.card.model_dump(mode="json")})
     return json.dumps(records, indent=2)
+
+
+def evaluation_table(evaluation: Evaluation) -> Table:
+    """Every figure with its interval."""
+    table = _table(f"{evaluation.package} {evaluation.version}", "figure", "value", "95 % interval", "cases")
+    for figure in evaluation.figures:
+        _add(table, figure.name, f"{figure.value:.3f}", f"{figure.low:.3f} to {figure.high:.3f}", str(figure.cases))
+    return table
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -66,6 +66,17 @@ def unet(questions: Questions) -> nn.Module:
     return network
 
 
+def attention_unet(questions: Questions) -> nn.Module:
+    """Attention U-Net (Oktay et al., 2018), MONAI's, one logit map per class."""
+    from monai.networks.nets.attentionunet import AttentionUnet  # noqa: PLC0415  # MONAI takes seconds to import
+
+    (classes,) = questions.values()
+    network: nn.Module = AttentionUnet(
+        spatial_dims=2, in_channels=1, out_channels=len(classes), channels=(32, 64, 128, 256, 512), strides=(2, 2, 2, 2)
+    )
+    return network
+
+
 def res50_unet(questions: Questions) -> nn.Module:
     """U-Net (Ronneberger et al., 2015) with a ResNet50 encoder, one logit map per class.
 
@@ -97,6 +108,7 @@ ARCHITECTURES: Mapping[str, Callable[[Questions], nn.Module]] = {
     "densenet121": densenet121,
     "vgg16": vgg16,
     "unet": unet,
+    "attention-unet": attention_unet,
     "res50-unet": res50_unet,
     **{f"yolov5{size}": _yolov5(size) for size in "nsml"},
 }

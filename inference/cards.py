@@ -49,6 +49,14 @@ class OperatingPoint(_Record):
     overlap: float = Field(default=0.45, gt=0, le=1)
 
 
+class Labels(_Record):
+    """Where a table of labels has the truths of a question."""
+
+    column: str
+    #: Only rows with these values are asked.
+    where: dict[str, str] = Field(default_factory=dict)
+
+
 class DataSource(_Record):
     """Pictures the weights have seen, and under which terms."""
 
@@ -75,6 +83,8 @@ class Card(_Record):
     architecture: str
     #: Classes per question, in the order of the network's outputs.
     questions: dict[str, tuple[str, ...]]
+    #: Per question that a table of labels can answer; for evaluation.
+    labels: dict[str, Labels] = Field(default_factory=dict)
     preparation: Preparation
     operating_point: OperatingPoint
     #: Planes of the stacks it is made for (axial, coronal, sagittal); empty: any.

@@ -71,9 +71,12 @@ class Detector:
         self.package = package
         self._network = network
 
-    def boxes(self, volume: Volume) -> tuple[Region, ...]:
-        """Every box above the threshold, slice by slice, the best first; of those that overlap, one."""
+    def boxes(self, volume: Volume, threshold: float | None = None) -> tuple[Region, ...]:
+        """Every box above the threshold, the card's if none is given, slice by slice, the best first; of those that
+        overlap, one."""
         card = self.package.card
+        chosen = {} if threshold is None else {"threshold": threshold}
+        point = card.operating_point.model_copy(update=chosen)
         pictures, placement = prepare(volume.pixels, volume.window, card.preparation)
         (classes,) = card.questions.values()
         found = []
@@ -81,7 +84,7 @@ class Detector:
             for first, some in enumerate(pictures.split(_AT_ONCE)):
                 answer, *_ = self._network(some.contiguous(memory_format=torch.channels_last))
                 for index, candidates in enumerate(answer, start=first * _AT_ONCE):
-                    found += regions(candidates, classes, index, placement, card.operating_point)
+                    found += regions(candidates, classes, index, placement, point)
         return tuple(found)
 
 

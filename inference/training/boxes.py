@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
@@ -36,27 +38,34 @@ def load_boxed(recipe: Recipe, split: str, size: int) -> BoxedPictures:
     """root/images/<split>/NAME.jpg with root/labels/<split>/NAME.txt, whose lines are `class x y width height`, centre
     and size as parts of the picture; a picture without a file of labels, or with an empty one, shows nothing.
 
-    A picture that cannot be read is named and passed over. Raises RecipeError for labels that are no such lines.
+    Raises RecipeError for labels that are no such lines.
     """
     (question,) = recipe.questions.values()
     squares, boxes, classes = [], [], []
-    for path in sorted((recipe.data.root / "images" / split).iterdir()):
-        if path.suffix.lower() not in _PICTURES:
-            continue
-        try:
-            with Image.open(path) as picture:
-                pixels = np.asarray(picture.convert("L"), np.float32)[None]
-        except (OSError, UnidentifiedImageError):
-            log.warning("unreadable picture left out: %s", path.name, extra={"action": "picture_unreadable"})
-            continue
+    for path, pixels in pictures_of(recipe.data.root / "images" / split):
         labels = read_labels(recipe.data.root / "labels" / split / f"{path.stem}.txt", len(question.classes))
-        square, placement = place(to_unit(pixels, None, recipe.preparation), size)
+        square, placement = place(to_unit(pixels[None], None, recipe.preparation), size)
         squares.append(square.half())
         boxes.append(_on_square(labels[:, 1:], placement))
         classes.append(labels[:, 0].long())
     count = sum(map(len, boxes))
     log.info("%d pictures for %s, %d boxes", len(squares), split, count, extra={"action": "boxes_loaded"})
     return BoxedPictures(torch.cat(squares), tuple(boxes), tuple(classes))
+
+
+def pictures_of(folder: Path) -> Iterator[tuple[Path, NDArray[np.float32]]]:
+    """Every picture in a folder, grey (row, column), in the order of names; one that cannot be read is named and
+    passed over."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in _PICTURES:
+            continue
+        try:
+            with Image.open(path) as picture:
+                pixels = np.asarray(picture.convert("L"), np.float32)
+        except (OSError, UnidentifiedImageError):
+            log.warning("unreadable picture left out: %s", path.name, extra={"action": "picture_unreadable"})
+            continue
+        yield path, pixels
 
 
 def read_labels(path: Path, classes: int) -> Tensor:

@@ -13,8 +13,8 @@ from torchmetrics.functional.classification import multiclass_accuracy, multicla
 
 #: This part of the known validation pictures may be turned away for the sake of those that belong to no class.
 KNOWN_TURNED_AWAY = 0.04
-#: Near one the scores of so few pictures say little: no answer is refused that is surer than this.
-_HIGHEST_MINIMUM = 0.9
+#: No answer is refused that is surer than this.
+_HIGHEST_MINIMUM = 0.99
 _BINS = 15
 
 

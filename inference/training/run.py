@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from inference.cards import WEIGHTS_FILE, Card, Training
+from inference.cards import WEIGHTS_FILE, Card, Labels, Training
 from inference.findings import Task
 from inference.registry import BrokenPackage, Package, open_package, sha256_of
 from inference.training.classify import ClassifierCourse
@@ -54,6 +54,11 @@ def train(recipe_path: Path, out: Path, *, today: datetime.date, on_step: Callab
         task=recipe.task,
         architecture=recipe.architecture,
         questions=recipe.classes,
+        labels={
+            name: Labels(column=question.column, where=question.where)
+            for name, question in recipe.questions.items()
+            if question.column
+        },
         preparation=recipe.preparation,
         operating_point=operating_point,
         planes=recipe.planes,

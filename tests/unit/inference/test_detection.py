@@ -21,6 +21,7 @@ from inference.training.detect import DetectorCourse, at_threshold, average_prec
 from inference.training.recipe import Augmentation, RecipeError, load_recipe
 from inference.training.run import train
 from inference.transforms import Placement
+from tests.builders import pictures as drawn
 from tests.builders.packages import volume_of, write_package
 
 SQUARE = Placement(64, 64, 64)
@@ -140,23 +141,8 @@ def test_a_box_that_left_the_picture_is_gone():
 
 @pytest.fixture
 def boxed(tmp_path):
-    """Dark pictures with a bright square and its box; every fourth shows nothing; one file is no picture."""
-    root = tmp_path / "boxed"
-    generator = np.random.default_rng(0)
-    for split, count in (("train", 12), ("valid", 4)):
-        for folder in ("images", "labels"):
-            (root / folder / split).mkdir(parents=True)
-        for number in range(count):
-            pixels = generator.normal(40, 10, (48, 64)).clip(0, 255).astype(np.uint8)
-            label = ""
-            if number % 4:
-                pixels[12:36, 16:32] = 220
-                label = "0 0.375 0.5 0.25 0.5\n"  # columns 16 to 32 of 64, rows 12 to 36 of 48
-            Image.fromarray(pixels).save(root / "images" / split / f"{number}.jpg")
-            (root / "labels" / split / f"{number}.txt").write_text(label)
-    (root / "images" / "train" / "broken.jpg").write_text("no picture")
-    (root / "images" / "train" / "notes.txt").write_text("no picture either")
-    return root
+    """Pictures with boxes."""
+    return drawn.boxed(tmp_path / "boxed")
 
 
 def recipe_for(path, root):

@@ -110,7 +110,7 @@ def test_classifiers_answer_every_question(name):
     assert shapes == {question: (2, len(classes)) for question, classes in QUESTIONS.items()}
 
 
-@pytest.mark.parametrize("name", ["unet", "res50-unet"])
+@pytest.mark.parametrize("name", ["unet", "attention-unet", "res50-unet"])
 def test_segmenters_answer_with_a_map(name):
     """Of the input's size, for each class."""
     with torch.inference_mode():
@@ -131,7 +131,15 @@ def test_detectors_answer_with_candidates(name, millions):
 
 def test_every_architecture_is_tested_here():
     """A new one needs a line above."""
-    tested = {"resnet50", "densenet121", "vgg16", "unet", "res50-unet", *(f"yolov5{size}" for size in "nsml")}
+    tested = {
+        "resnet50",
+        "densenet121",
+        "vgg16",
+        "unet",
+        "attention-unet",
+        "res50-unet",
+        *(f"yolov5{size}" for size in "nsml"),
+    }
     assert set(ARCHITECTURES) == tested
 
 

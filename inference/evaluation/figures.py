@@ -1,0 +1,69 @@
+"""Figures with the interval that chance leaves them: percentile bootstrap over subjects, not over their pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Indices of cases -> a number, NaN where they cannot give one.
+Statistic = Callable[[NDArray[np.int64]], float]
+_SEED = 20261120
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number over all cases, and the bounds within which 95 % of the resamples gave theirs."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    #: Cases it was measured on.
+    cases: int
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Numbers that belong together, as text."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All that was measured of one package on one split of a data set."""
+
+    package: str
+    version: str
+    #: sha256 of card and weights.
+    digest: str
+    task: str
+    data: str
+    split: str
+    subjects: int
+    resamples: int
+    figures: tuple[Figure, ...]
+    tables: tuple[Table, ...]
+
+
+def bootstrap(name: str, statistic: Statistic, subjects: Sequence[str], resamples: int) -> Figure:
+    """The statistic over all cases, with its interval when subjects (one name per case) are drawn with replacement.
+
+    Pictures of one patient resemble each other: drawing them one by one would promise more than they tell.
+    """
+    cases = np.arange(len(subjects))
+    _, owner = np.unique(np.asarray(subjects), return_inverse=True)
+    groups = [cases[owner == number] for number in range(owner.max() + 1)]
+    generator = np.random.default_rng(_SEED)
+    values = []
+    for _ in range(resamples):
+        drawn = generator.integers(len(groups), size=len(groups))
+        values.append(statistic(np.concatenate([groups[number] for number in drawn])))
+    known = [value for value in values if not np.isnan(value)]
+    low, high = np.percentile(known, (2.5, 97.5)) if known else (float("nan"), float("nan"))
+    return Figure(name, statistic(cases), float(low), float(high), len(cases))

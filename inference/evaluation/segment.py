@@ -1,0 +1,79 @@
+"""A segmenter over the LGG index: patient by patient, on their own grid, lesions as the node would report them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+from monai.metrics.meandice import compute_dice
+from monai.metrics.meaniou import compute_iou
+from numpy.typing import NDArray
+
+from inference.evaluation.figures import Evaluation, Statistic, Table, bootstrap
+from inference.evaluation.source import stack_volume
+from inference.interpret import lesions
+from inference.models import Segmenter
+from inference.training.slices import read_patient, rows_by_patient
+
+_RESAMPLES = 1000
+
+
+def evaluate(model: Segmenter, root: Path, split: str) -> Evaluation:
+    """Dice and intersection over union per patient and pooled, 95 % Hausdorff distance in pixels of a slice, and the
+    error of the volume, over all patients of the split."""
+    card, masks, truths = model.package.card, [], []
+    patients = rows_by_patient(root, split)
+    ((name,),) = card.questions.values()
+    for rows in patients.values():
+        flair, truth = read_patient(root, rows)
+        volume = stack_volume(list(flair))
+        found = lesions(volume, model.scores(volume), name, card.operating_point)
+        masks.append(np.any([segment.mask for segment in found], axis=0) if found else np.zeros(truth.shape, np.bool_))
+        truths.append(truth > 0)
+    values = {patient: _measure(*pair) for patient, *pair in zip(patients, masks, truths, strict=True)}
+    counts = np.array([[(m & t).sum(), (m | t).sum()] for m, t in zip(masks, truths, strict=True)])
+    statistics: dict[str, Statistic] = {
+        name: _mean([each[name] for each in values.values()]) for name in next(iter(values.values()))
+    }
+    statistics["pooled IoU"] = lambda cases: float(counts[cases, 0].sum() / max(counts[cases, 1].sum(), 1))
+    header = next(iter(values.values()))
+    worst = sorted(values, key=lambda patient: values[patient]["Dice"])
+    rows_of = tuple((patient, *(f"{value:.3f}" for value in values[patient].values())) for patient in worst)
+    return Evaluation(
+        package=card.name,
+        version=card.version,
+        digest=model.package.digest,
+        task=card.task,
+        data=root.name,
+        split=split,
+        subjects=len(patients),
+        resamples=_RESAMPLES,
+        figures=tuple(bootstrap(n, statistic, list(patients), _RESAMPLES) for n, statistic in statistics.items()),
+        tables=(Table("patients, the worst first", ("patient", *header), rows_of),),
+    )
+
+
+def _measure(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, float]:
+    """Figures of one patient; slices are 1 pixel apart for the distance, since the pictures state no spacing."""
+    one, other = (torch.from_numpy(array)[None, None].float() for array in (mask, truth))
+    distance = float("nan")
+    if mask.any() and truth.any():
+        distance = float(compute_hausdorff_distance(one, other, include_background=True, percentile=95))
+    return {
+        "Dice": float(compute_dice(one, other, ignore_empty=False)),
+        "IoU": float(compute_iou(one, other, ignore_empty=False)),
+        "HD95 in pixels": distance,
+        "volume error": float((int(mask.sum()) - int(truth.sum())) / max(int(truth.sum()), 1)),
+    }
+
+
+def _mean(values: list[float]) -> Statistic:
+    array = np.array(values)
+
+    def statistic(cases: NDArray[np.int64]) -> float:
+        chosen = array[cases]
+        return float(np.nanmean(chosen)) if np.isfinite(chosen).any() else float("nan")
+
+    return statistic
