@@ -10,19 +10,22 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from inference.cards import OperatingPoint
+from inference.training.curves import draw_curves
 from inference.training.recipe import Phase, Recipe, RecipeError
 
 log = logging.getLogger(__name__)
 
+HISTORY = "history.jsonl"
 _PROGRESS = "progress.json"
 _LAST = "last.safetensors"
 _BEST = "best.safetensors"
@@ -53,6 +56,16 @@ class Course(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a training is, as progress.json has it."""
+
+    epochs_done: int
+    #: Figures of the best epoch of the phase, and its number (that of the phase's first one less one while none is).
+    best: dict[str, float]
+    best_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """Told after every batch, for whoever shows progress."""
 
@@ -70,8 +83,19 @@ def learning_rate(done: float, highest: float) -> float:
     return highest * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP))))
 
 
-def _save_state(network: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> None:
+def _averaged(network: nn.Module, decay: float) -> AveragedModel:
+    """The network whose weights are the exponential moving average of this one's, statistics of its layers included;
+    with a decay of 0, simply this one's."""
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def _save_state(network: nn.Module, path: Path) -> None:
+    save_file({f"network.{name}": tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
+
+
+def _save_progress(network: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer, path: Path) -> None:
     state = {f"network.{name}": tensor.contiguous() for name, tensor in network.state_dict().items()}
+    state.update({f"average.{name}": tensor.contiguous() for name, tensor in average.state_dict().items()})
     for index, moments in optimizer.state_dict()["state"].items():
         state.update({f"optimizer.{index}.{name}": moments[name].contiguous() for name in _MOMENTS})
     partial = path.with_suffix(".part")
@@ -79,13 +103,14 @@ def _save_state(network: nn.Module, optimizer: torch.optim.Optimizer, path: Path
     partial.replace(path)
 
 
-def _load_state(network: nn.Module, optimizer: torch.optim.Optimizer | None, path: Path) -> None:
+def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _load_progress(network: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer, path: Path) -> None:
     state = load_file(path)
-    network.load_state_dict(
-        {name.removeprefix("network."): t for name, t in state.items() if name.startswith("network.")}
-    )
-    if optimizer is None:
-        return
+    network.load_state_dict(_part(state, "network."))
+    average.load_state_dict(_part(state, "average."))
     whole = optimizer.state_dict()
     for name, tensor in state.items():
         if name.startswith("optimizer."):
@@ -98,8 +123,7 @@ def _start_from(network: nn.Module, path: Path) -> None:
     """Take over every tensor of a checkpoint that has the name and shape of one of the network's."""
     if not path.exists():
         raise RecipeError(f"start_from: {path} does not exist; train that first, or leave the key out")
-    own, state = network.state_dict(), load_file(path)
-    known = {name.removeprefix("network."): tensor for name, tensor in state.items() if name.startswith("network.")}
+    own, known = network.state_dict(), _part(load_file(path), "network.")
     fitting = {name: tensor for name, tensor in known.items() if name in own and own[name].shape == tensor.shape}
     network.load_state_dict({**own, **fitting})
     log.info("%d of %d tensors taken over", len(fitting), len(own), extra={"action": "training_started_from"})
@@ -129,48 +153,67 @@ def _train_epoch(
         yield float(loss.detach())
 
 
+def _judged(course: Course, average: AveragedModel, phase: Phase, folder: Path, best: float) -> dict[str, float]:
+    """Figures of the averaged network, which is kept if they are the best so far; the trained one is as before."""
+    trained = {name: tensor.clone() for name, tensor in course.network.state_dict().items()}
+    course.network.load_state_dict(average.module.state_dict())
+    figures = course.validate(phase)
+    if figures["score"] >= best:
+        _save_state(course.network, folder / _BEST)
+    course.network.load_state_dict(trained)
+    return figures
+
+
 def fit(course: Course, recipe: Recipe, folder: Path, on_step: Callable[[Step], None]) -> dict[str, float]:
     """Train through all phases, or go on where the checkpoint in `folder` stands; leaves the best epoch of the last
-    phase in `course.network` and returns its figures. `history.jsonl` holds one line per epoch."""
+    phase in `course.network` and returns its figures. `history.jsonl` holds one line per epoch, `curves.svg` draws
+    them. A phase ends early when its score has not risen for `patience` epochs."""
     folder.mkdir(parents=True, exist_ok=True)
     optimizer = torch.optim.AdamW(course.network.parameters(), weight_decay=recipe.weight_decay)
-    epochs = [phase for phase in recipe.phases for _ in range(phase.epochs)]
-    first, best = 0, {"score": -1.0}
+    progress = Progress(epochs_done=0, best={"score": -1.0}, best_epoch=0)
     if (folder / _PROGRESS).exists():
-        progress = json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))
-        first, best = progress["epochs_done"], progress["best"]
-        _load_state(course.network, optimizer, folder / _LAST)
-        log.info("going on after epoch %d", first, extra={"action": "training_resumed"})
-    elif recipe.start_from is not None:
-        _start_from(course.network, recipe.start_from / _BEST)
-    for epoch in range(first, len(epochs)):
+        progress = Progress(**json.loads((folder / _PROGRESS).read_text(encoding="utf-8")))
+        average = _averaged(course.network, recipe.averaging)
+        _load_progress(course.network, average, optimizer, folder / _LAST)
+        log.info("going on after epoch %d", progress.epochs_done, extra={"action": "training_resumed"})
+    else:
+        if recipe.start_from is not None:
+            _start_from(course.network, recipe.start_from / _BEST)
+        average = _averaged(course.network, recipe.averaging)
+    epochs = [phase for phase in recipe.phases for _ in range(phase.epochs)]
+    for epoch in range(progress.epochs_done, len(epochs)):
         phase, started = epochs[epoch], time.monotonic()
-        if epoch and epochs[epoch - 1] is not phase:
-            best = {"score": -1.0}  # figures at another input size do not compare
+        if epoch and epochs[epoch - 1] is not phase:  # figures at another input size do not compare
+            progress = replace(progress, best={"score": -1.0}, best_epoch=epoch)
+        if recipe.patience and epoch - progress.best_epoch >= recipe.patience:
+            continue
         generator = torch.Generator().manual_seed(recipe.seed * 1000 + epoch)
         batches, total = course.batches_per_epoch(phase), 0.0
         rate = _rate_of(epoch, len(epochs), phase)
         for number, loss in enumerate(_train_epoch(course, phase, optimizer, generator, rate)):
+            average.update_parameters(course.network)
             total += loss
             on_step(Step(epoch + 1, len(epochs), number + 1, batches, loss))
-        figures = course.validate(phase)
-        line = {
-            "epoch": epoch + 1,
-            "size": phase.size,
-            "loss": total / batches,
-            "seconds": time.monotonic() - started,
-            **figures,
-        }
-        with (folder / "history.jsonl").open("a", encoding="utf-8") as history:
-            history.write(json.dumps(line) + "\n")
-        log.info("epoch %d: %s", epoch + 1, json.dumps(line), extra={"action": "epoch_done"})
-        if figures["score"] >= best["score"]:
-            best = figures
-            _save_state(course.network, optimizer, folder / _BEST)
-        _save_state(course.network, optimizer, folder / _LAST)
-        (folder / _PROGRESS).write_text(json.dumps({"epochs_done": epoch + 1, "best": best}), encoding="utf-8")
-    _load_state(course.network, None, folder / _BEST)
-    return best
+        figures = _judged(course, average, phase, folder, progress.best["score"])
+        _record(folder, epoch, phase, total / batches, time.monotonic() - started, figures)
+        better = figures["score"] >= progress.best["score"]
+        progress = Progress(
+            epochs_done=epoch + 1,
+            best=figures if better else progress.best,
+            best_epoch=epoch + 1 if better else progress.best_epoch,
+        )
+        _save_progress(course.network, average, optimizer, folder / _LAST)
+        (folder / _PROGRESS).write_text(json.dumps(asdict(progress)), encoding="utf-8")
+    course.network.load_state_dict(_part(load_file(folder / _BEST), "network."))
+    return progress.best
+
+
+def _record(folder: Path, epoch: int, phase: Phase, loss: float, seconds: float, figures: dict[str, float]) -> None:
+    line = {"epoch": epoch + 1, "size": phase.size, "loss": loss, "seconds": seconds, **figures}
+    with (folder / HISTORY).open("a", encoding="utf-8") as history:
+        history.write(json.dumps(line) + "\n")
+    log.info("epoch %d: %s", epoch + 1, json.dumps(line), extra={"action": "epoch_done"})
+    draw_curves(folder / HISTORY, folder / "curves.svg")
 
 
 def _rate_of(epoch: int, epochs: int, phase: Phase) -> Callable[[float], float]:

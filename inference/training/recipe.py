@@ -99,6 +99,10 @@ class Recipe(_Record):
     augmentation: Augmentation = Augmentation()
     phases: tuple[Phase, ...] = Field(min_length=1)
     weight_decay: float = 0.02
+    #: Judged and kept is the moving average of the weights with this decay per batch; 0: the weights themselves.
+    averaging: float = Field(default=0.0, ge=0, lt=1)
+    #: A phase ends when its score has not risen for so many epochs; 0: never early.
+    patience: int = Field(default=0, ge=0)
     intended_use: str
     limitations: tuple[str, ...]
     licence: str
