@@ -29,8 +29,19 @@ class Preparation(_Record):
     #: Percentiles of the whole stack that become 0 and 1.
     lower_percentile: float = Field(default=0.5, ge=0, lt=50)
     upper_percentile: float = Field(default=99.5, gt=50, le=100)
+    #: A median filter against noise.
+    denoise: bool = False
+    #: Contrast evened tile by tile (CLAHE), so that no tile's grows more than this; 0: as it is.
+    equalise: float = Field(default=0.0, ge=0)
+    #: Strength of the edges as a second channel.
+    edges: bool = False
     mean: float = 0.5
     std: float = Field(default=0.25, gt=0)
+
+    @property
+    def channels(self) -> int:
+        """Of the network's input."""
+        return 2 if self.edges else 1
 
 
 class OperatingPoint(_Record):

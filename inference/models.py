@@ -117,7 +117,7 @@ def load(package: Package) -> Model | BrokenPackage:
     """Build the network and fill in the weights; a package whose tensors do not fit says which."""
     card = package.card
     try:
-        network = build(card.architecture, card.questions)
+        network = build(card.architecture, card.questions, card.preparation.channels)
         network.load_state_dict(load_weights(package.folder / WEIGHTS_FILE))
     except KeyError as error:
         return BrokenPackage(package.folder, str(error.args[0]))

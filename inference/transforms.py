@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from inference import filters
 from inference.cards import Preparation
 from inference.volume import Window
 
@@ -55,7 +56,8 @@ class Placement:
 
 
 def to_unit(pixels: NDArray[np.float32], window: Window | None, preparation: Preparation) -> NDArray[np.float32]:
-    """A stack (slice, row, column[, RGB]) as grey 0..1 (slice, row, column): window if asked for, then percentiles."""
+    """A stack (slice, row, column[, RGB]) as grey 0..1 (slice, row, column): window if asked for, then percentiles,
+    then the filters that are asked for."""
     grey = pixels @ LUMA if pixels.ndim == 4 else pixels
     if preparation.use_window and window is not None:
         grey = np.clip(grey, window.lower, window.upper)
@@ -63,6 +65,10 @@ def to_unit(pixels: NDArray[np.float32], window: Window | None, preparation: Pre
     if high <= low:  # nearly everything has one value: only the extremes can tell anything apart
         low, high = float(grey.min()), float(grey.max())
     unit: NDArray[np.float32] = np.clip((grey - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    if preparation.denoise:
+        unit = filters.denoised(unit)
+    if preparation.equalise:
+        unit = filters.equalised(unit, preparation.equalise)
     return unit
 
 
@@ -90,11 +96,13 @@ def resized(squares: Tensor, size: int) -> Tensor:
 
 
 def standardise(square: Tensor, preparation: Preparation) -> Tensor:
-    """0..1 to what the network was trained on."""
+    """Squares 0..1 (n, 1, size, size) to what the network was trained on: (n, channels, size, size)."""
+    if preparation.edges:
+        square = torch.cat([square, filters.edges(square)], 1)
     return (square - preparation.mean) / preparation.std
 
 
 def prepare(pixels: NDArray[np.float32], window: Window | None, preparation: Preparation) -> tuple[Tensor, Placement]:
-    """The whole way: (slice, row, column[, RGB]) to (slice, 1, size, size) float32, and the way back for maps."""
+    """The whole way: (slice, row, column[, RGB]) to (slice, channels, size, size) float32, and the way back."""
     square, placement = place(to_unit(pixels, window, preparation), preparation.size)
     return standardise(square, preparation), placement

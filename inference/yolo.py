@@ -37,12 +37,12 @@ torch.save = _TORCH_SAVE
 DetectionLoss = Callable[[dict[str, Tensor], dict[str, Tensor]], Tensor]
 
 
-def yolov5(size: str, classes: int) -> nn.Module:
-    """YOLOv5 (Jocher et al., 2020) of size n, s, m or l, with the anchor-free head of ultralytics, on one grey channel.
+def yolov5(size: str, classes: int, channels: int) -> nn.Module:
+    """YOLOv5 (Jocher et al., 2020) of size n, s, m or l, with the anchor-free head of ultralytics.
 
     In evaluation it gives ((n, 4 + classes, candidates), ...): centre x and y, width, height in pixels, scores 0..1.
     """
-    network = DetectionModel(f"yolov5{size}.yaml", ch=1, nc=classes, verbose=False)
+    network = DetectionModel(f"yolov5{size}.yaml", ch=channels, nc=classes, verbose=False)
     network.args = get_cfg()  # type: ignore[assignment]  # its loss reads the weights of its parts there
     return cast(nn.Module, network)
 

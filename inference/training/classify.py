@@ -29,7 +29,7 @@ class ClassifierCourse:
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe = recipe
-        self.network: nn.Module = build(recipe.architecture, recipe.classes).to(device)
+        self.network: nn.Module = build(recipe.architecture, recipe.classes, recipe.preparation.channels).to(device)
         self.network.to(memory_format=torch.channels_last)
         largest = max(phase.size for phase in recipe.phases)
         self.training = load_pictures(recipe, "train", largest)

@@ -32,7 +32,7 @@ class DetectorCourse:
         from inference.yolo import detection_loss  # noqa: PLC0415  # ultralytics is large, and only detectors need it
 
         self.recipe = recipe
-        self.network: nn.Module = build(recipe.architecture, recipe.classes).to(device)
+        self.network: nn.Module = build(recipe.architecture, recipe.classes, recipe.preparation.channels).to(device)
         self.network.to(memory_format=torch.channels_last)
         self._loss = detection_loss(self.network)
         largest = max(phase.size for phase in recipe.phases)

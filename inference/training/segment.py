@@ -25,7 +25,7 @@ class SegmenterCourse:
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe = recipe
-        self.network: nn.Module = build(recipe.architecture, recipe.classes).to(device)
+        self.network: nn.Module = build(recipe.architecture, recipe.classes, recipe.preparation.channels).to(device)
         self.network.to(memory_format=torch.channels_last)
         largest = max(phase.size for phase in recipe.phases)
         training = load_slices(recipe, "train", largest)
