@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from inference.findings import Agreement, Analysis, Outcome, Segment, StageRun, VolumeAnalysis
+from inference.findings import Agreement, Analysis, Outcome, Region, Segment, StageRun, VolumeAnalysis
 
 
 class _Record(BaseModel):
@@ -12,11 +12,13 @@ class _Record(BaseModel):
 
 
 class FindingSummary(_Record):
-    """One lesion."""
+    """One lesion, or one thing with a box around it."""
 
     label: str
     number: int
     score: float
+    #: First and last slice of the stack on which it is seen, counted from 0.
+    slices: tuple[int, int]
     measurements: dict[str, float]
 
 
@@ -109,7 +111,14 @@ def _finding(segment: Segment) -> FindingSummary:
         label=segment.label,
         number=segment.number,
         score=round(segment.mean_score, 4),
+        slices=segment.slice_extent,
         measurements={str(m.quantity): round(m.value, 3) for m in segment.measurements},
+    )
+
+
+def _boxed(region: Region, number: int) -> FindingSummary:
+    return FindingSummary(
+        label=region.label, number=number, score=round(region.score, 4), slices=region.slice_extent, measurements={}
     )
 
 
@@ -124,7 +133,10 @@ def _stage(run: StageRun) -> StageSummary:
         score=None if answer is None else round(answer.score, 4),
         header=None if run.header is None else run.header.agreement,
         stated=None if run.header is None else run.header.stated,
-        findings=tuple(_finding(segment) for segment in run.segments),
+        findings=(
+            *(_finding(segment) for segment in run.segments),
+            *(_boxed(region, number) for number, region in enumerate(run.regions, start=1)),
+        ),
         algorithm=None if run.algorithm is None else f"{run.algorithm.name} {run.algorithm.version}",
         seconds=round(run.seconds, 3),
     )

@@ -125,6 +125,14 @@ class Region:
     top: float
     right: float
     bottom: float
+    #: First and last slice on which the same thing was boxed; `slice_index` is where its score is highest. None: there
+    #: alone.
+    extent: tuple[int, int] | None = None
+
+    @property
+    def slice_extent(self) -> tuple[int, int]:
+        """First and last slice, both included."""
+        return self.extent or (self.slice_index, self.slice_index)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,6 +145,12 @@ class Segment:
     mask: NDArray[np.bool_]
     mean_score: float
     measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def slice_extent(self) -> tuple[int, int]:
+        """First and last slice of the mask, both included."""
+        slices = np.flatnonzero(self.mask.any((1, 2)))
+        return int(slices[0]), int(slices[-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +106,10 @@ def track(boxes: Sequence[Region], at_least: float = 0.3) -> tuple[Region, ...]:
             near[overlaps.index(max(overlaps))].append(box)
         else:
             things.append([box])
-    best = [max(thing, key=lambda box: box.score) for thing in things]
+    best = [
+        replace(max(thing, key=lambda box: box.score), extent=(thing[0].slice_index, thing[-1].slice_index))
+        for thing in things
+    ]
     return tuple(sorted(best, key=lambda box: -box.score))
 
 

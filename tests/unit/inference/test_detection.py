@@ -83,7 +83,9 @@ def test_one_thing_on_several_slices_is_one_finding():
         region(10, 11, 20, 21, 0.65, 10),  # 8 and 9 are: another thing
         region(40, 40, 50, 50, 0.8, 5),
     ]
-    assert [(box.score, box.slice_index) for box in track(boxes)] == [(0.9, 5), (0.8, 5), (0.65, 10)]
+    found = track(boxes)
+    assert [(box.score, box.slice_index) for box in found] == [(0.9, 5), (0.8, 5), (0.65, 10)]
+    assert [box.slice_extent for box in found] == [(4, 7), (5, 5), (10, 10)]
     assert track([]) == ()
 
 
