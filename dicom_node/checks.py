@@ -15,7 +15,7 @@ from dicom_node.domain.errors import DeliveryError, PeerRefused
 from dicom_node.peers import echo
 from dicom_node.settings import Settings
 from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
-from inference.registry import BrokenPackage, installed
+from inference.registry import BrokenPackage, Package, installed
 from inference.stages import CascadeError, load_cascade
 
 
@@ -92,12 +92,18 @@ def _models(settings: Settings) -> Iterator[Check]:
         if package is None:
             asked = ", ".join(stage.name for stage in stages if stage.package == name)
             yield Check(subject, Verdict.WARNING, f"not installed; not attempted will be: {asked}")
-        elif isinstance(package, BrokenPackage):
-            yield Check(subject, Verdict.FAILED, package.reason)
         else:
-            yield Check(
-                subject, Verdict.OK, f"version {package.card.version}, sha256 {package.card.weights_sha256[:12]}"
-            )
+            yield _model(subject, package)
+
+
+def _model(subject: str, package: Package | BrokenPackage) -> Check:
+    from inference.models import load  # noqa: PLC0415  # torch takes seconds to import: what is before is told before
+
+    model = package if isinstance(package, BrokenPackage) else load(package)
+    if isinstance(model, BrokenPackage):
+        return Check(subject, Verdict.FAILED, model.reason)
+    card = model.package.card
+    return Check(subject, Verdict.OK, f"version {card.version}, sha256 {card.weights_sha256[:12]}")
 
 
 def _peer(destination: Destination, own_ae_title: str, *, gets_results: bool) -> Check:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import entry_points
 
 import segmentation_models_pytorch as smp
 from torch import Tensor, nn
 from torchvision import models
 
+#: Where other distributions register an `Architecture`.
+ENTRY_POINTS = "dicom_node.architectures"
 Questions = Mapping[str, Sequence[str]]
 #: Questions and the number of input channels -> the untrained network.
 Architecture = Callable[[Questions, int], nn.Module]
@@ -121,9 +124,13 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 
 
 def build(name: str, questions: Questions, channels: int = 1) -> nn.Module:
-    """The untrained network on so many channels; KeyError with the known names otherwise."""
-    try:
-        make = ARCHITECTURES[name]
-    except KeyError:
-        raise KeyError(f"architecture {name!r} is not known; known are {', '.join(sorted(ARCHITECTURES))}") from None
-    return make(questions, channels)
+    """The untrained network on so many channels: one of the above, or one that an installed distribution brings under
+    the entry point group dicom_node.architectures; KeyError with the known names otherwise."""
+    brought = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name](questions, channels)
+    if name in brought:
+        make: Architecture = brought[name].load()
+        return make(questions, channels)
+    known = ", ".join(sorted({*ARCHITECTURES, *brought}))
+    raise KeyError(f"architecture {name!r} is not known; known are {known}")

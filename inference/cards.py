@@ -6,17 +6,28 @@ Importable without torch, so that `dicom-node models` answers at once.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from inference.findings import Task
 
 CARD_FILE = "card.json"
-WEIGHTS_FILE = "weights.safetensors"
+WEIGHTS_FILE: Final = "weights.safetensors"
+
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FixedWindow(_Record):
+    """Rescaled values, Hounsfield units of a CT for instance, that become 0 to 1, whatever window the header states."""
+
+    center: float
+    width: float = Field(gt=0)
 
 
 class Preparation(_Record):
@@ -26,6 +37,8 @@ class Preparation(_Record):
     size: int = Field(gt=0)
     #: Whether the header's VOI window is applied first. A stack without one is scaled by percentiles alone.
     use_window: bool
+    #: In place of the header's window and of the percentiles.
+    window: FixedWindow | None = None
     #: Percentiles of the whole stack that become 0 and 1.
     lower_percentile: float = Field(default=0.5, ge=0, lt=50)
     upper_percentile: float = Field(default=99.5, gt=50, le=100)
@@ -35,13 +48,25 @@ class Preparation(_Record):
     equalise: float = Field(default=0.0, ge=0)
     #: Strength of the edges as a second channel.
     edges: bool = False
-    mean: float = 0.5
-    std: float = Field(default=0.25, gt=0)
+    #: The grey values three times, for networks that were made for colours.
+    rgb: bool = False
+    #: What is taken from the values 0 to 1 and what they are divided by then; one number, or one per channel.
+    mean: float | tuple[float, ...] = 0.5
+    std: PositiveFloat | tuple[PositiveFloat, ...] = 0.25
 
     @property
     def channels(self) -> int:
         """Of the network's input."""
-        return 2 if self.edges else 1
+        return 3 if self.rgb else 2 if self.edges else 1
+
+    @model_validator(mode="after")
+    def _has_one_number_per_channel(self) -> Preparation:
+        if self.rgb and self.edges:
+            raise ValueError("rgb and edges exclude each other")
+        for name, value in (("mean", self.mean), ("std", self.std)):
+            if isinstance(value, tuple) and len(value) != self.channels:
+                raise ValueError(f"{name} has {len(value)} numbers for {self.channels} channels")
+        return self
 
 
 class OperatingPoint(_Record):
@@ -58,6 +83,15 @@ class OperatingPoint(_Record):
     minimum_pixels: int = Field(default=0, ge=0)
     #: Of two boxes on one slice that overlap more than this (intersection over union), the better one counts.
     overlap: float = Field(default=0.45, gt=0, le=1)
+
+
+class Outputs(_Record):
+    """How the outputs of a network that comes as a file are to be read."""
+
+    #: Question -> name of the output that answers it; empty: the outputs in the order of the questions.
+    names: dict[str, str] = Field(default_factory=dict)
+    #: Whether they are scores 0 to 1 already, and not logits. Detectors always give scores.
+    activated: bool = False
 
 
 class Labels(_Record):
@@ -91,7 +125,11 @@ class Card(_Record):
     version: str
     manufacturer: str
     task: Task
-    architecture: str
+    #: One of the project's, or one that an installed distribution brings; empty where the file is a whole network.
+    architecture: str = ""
+    #: The file the network, or its weights, are in.
+    file: Literal["weights.safetensors", "model.onnx", "model.xml"] = WEIGHTS_FILE
+    outputs: Outputs = Outputs()
     #: Classes per question, in the order of the network's outputs.
     questions: dict[str, tuple[str, ...]]
     #: Per question that a table of labels can answer; for evaluation.
@@ -107,8 +145,20 @@ class Card(_Record):
     metrics: dict[str, float]
     licence: str
     research_only: bool
-    #: Of the weights file, hex.
-    weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    #: Of the file, hex.
+    weights_sha256: Digest
+    #: Of every other file that is read with it: model.bin beside model.xml.
+    further_sha256: dict[Literal["model.bin"], Digest] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_all_files(self) -> Card:
+        if (self.file == WEIGHTS_FILE) == (not self.architecture):
+            raise ValueError(f"architecture: {WEIGHTS_FILE} needs one, a file that is a whole network has none")
+        if (self.file == "model.xml") != bool(self.further_sha256):
+            raise ValueError(
+                "further_sha256: model.xml needs the digest of model.bin, other files have none beside them"
+            )
+        return self
 
     def save(self, folder: Path) -> None:
         """Write the card into a package folder."""

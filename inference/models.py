@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, box_convert
 
 from inference.architectures import build
-from inference.cards import WEIGHTS_FILE, OperatingPoint
+from inference.cards import Card, OperatingPoint
 from inference.findings import Classification, Region, Task
+from inference.foreign import ForeignNetwork
 from inference.interpret import classification, slices_to_show
 from inference.registry import BrokenPackage, Package
 from inference.transforms import Placement, prepare
 from inference.volume import Volume
 from inference.weights_file import load_weights
 
+#: (n, channels, size, size) to what the task's network gives; a torch module, or another engine's.
+Network = Callable[[Tensor], Any]
 #: Slices per forward pass: bounds the memory a long stack takes.
 _AT_ONCE = 8
+#: A side of a shape that may be as long as it likes.
+_ANY = -1
 
 
 class Classifier:
     """A package that answers one or several questions with one forward pass."""
 
-    def __init__(self, package: Package, network: nn.Module) -> None:
+    def __init__(self, package: Package, network: Network) -> None:
         self.package = package
         self._network = network
 
@@ -49,7 +56,7 @@ class Classifier:
 class Segmenter:
     """A package that gives every voxel a score."""
 
-    def __init__(self, package: Package, network: nn.Module) -> None:
+    def __init__(self, package: Package, network: Network) -> None:
         self.package = package
         self._network = network
 
@@ -67,7 +74,7 @@ class Segmenter:
 class Detector:
     """A package that draws boxes around things."""
 
-    def __init__(self, package: Package, network: nn.Module) -> None:
+    def __init__(self, package: Package, network: Network) -> None:
         self.package = package
         self._network = network
 
@@ -114,18 +121,63 @@ _KINDS: Mapping[Task, type[Classifier] | type[Segmenter] | type[Detector]] = {
 
 
 def load(package: Package) -> Model | BrokenPackage:
-    """Build the network and fill in the weights; a package whose tensors do not fit says which."""
+    """Make the network ready and ask it about a blank picture; a package whose files do not fit its card says how."""
     card = package.card
     try:
-        network = build(card.architecture, card.questions, card.preparation.channels)
-        network.load_state_dict(load_weights(package.folder / WEIGHTS_FILE))
+        network = _own(package) if card.architecture else ForeignNetwork(package.folder / card.file, card)
+        with torch.inference_mode():
+            size = card.preparation.size
+            problem = _misfit(card, network(torch.zeros(1, card.preparation.channels, size, size)))
     except KeyError as error:
         return BrokenPackage(package.folder, str(error.args[0]))
-    except RuntimeError as error:  # torch lists every tensor that does not fit; the first line is enough
-        return BrokenPackage(
-            package.folder, f"its weights do not fit architecture {card.architecture}: {str(error).splitlines()[0]}"
-        )
-    return _KINDS[card.task](package, network.eval().to(memory_format=torch.channels_last))
+    except (RuntimeError, SafetensorError) as error:  # torch lists every tensor that does not fit; one line is enough
+        problem = f"its weights do not fit architecture {card.architecture}" if card.architecture else card.file
+        problem = f"{problem}: {_first_line(error)}"
+    if problem:
+        return BrokenPackage(package.folder, problem)
+    return _KINDS[card.task](package, network)
+
+
+def _own(package: Package) -> nn.Module:
+    network = build(package.card.architecture, package.card.questions, package.card.preparation.channels)
+    state = load_weights(package.folder / package.card.file)
+    network.load_state_dict(state)
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise RuntimeError(f"{name} holds what is no number")
+    return network.eval().to(memory_format=torch.channels_last)
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _misfit(card: Card, answer: Tensor | Mapping[str, Tensor] | Sequence[Tensor]) -> str:
+    """How the answer to one blank picture differs from what the card says; empty if it does not."""
+    for question, classes in card.questions.items():
+        if isinstance(answer, Mapping):
+            tensor = answer[question]
+        else:
+            tensor = answer if isinstance(answer, Tensor) else answer[0]
+        found, wanted = tuple(tensor.shape), _shape(card, len(classes))
+        if len(found) != len(wanted) or any(w not in (f, _ANY) for f, w in zip(found, wanted, strict=True)):
+            told = " x ".join("any" if side == _ANY else str(side) for side in wanted)
+            return f"its answer to {question} has shape {' x '.join(map(str, found))}, and its card means {told}"
+        if not tensor.isfinite().all():
+            return f"its answer to {question} about a blank picture is no number"
+    return ""
+
+
+def _shape(card: Card, classes: int) -> tuple[int, ...]:
+    size = card.preparation.size
+    match card.task:
+        case Task.CLASSIFICATION:
+            return 1, classes
+        case Task.DETECTION:
+            return 1, 4 + classes, _ANY
+        case Task.SEGMENTATION:
+            return 1, classes, size, size
 
 
 def load_all(packages: Mapping[str, Package | BrokenPackage]) -> dict[str, Model | BrokenPackage]:

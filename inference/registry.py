@@ -1,6 +1,6 @@
 """Which model packages are installed, and whether each is whole: card readable, weights as the card says.
 
-A package is a folder with card.json and weights.safetensors. A package that is not whole is listed with its
+A package is a folder with card.json and the files that it names. A package that is not whole is listed with its
 reason and never loaded. Importable without torch.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from inference.cards import CARD_FILE, WEIGHTS_FILE, Card
+from inference.cards import CARD_FILE, Card
 from inference.findings import Algorithm
 
 
@@ -53,23 +53,24 @@ def sha256_of(path: Path) -> str:
 
 
 def open_package(folder: Path) -> Package | BrokenPackage:
-    """Check one package folder from card to weights."""
-    card_path, weights_path = folder / CARD_FILE, folder / WEIGHTS_FILE
+    """Check one package folder from card to weights; nothing in it is run."""
+    card_path = folder / CARD_FILE
     try:
         card = Card.model_validate_json(card_path.read_bytes())
-    except OSError:
-        return BrokenPackage(folder, f"{CARD_FILE} cannot be read; install the package again")
+        for name, digest in ((card.file, card.weights_sha256), *card.further_sha256.items()):
+            if sha256_of(folder / name) != digest:
+                return _broken(folder, f"{name} does not have the digest its card names")
+        return Package(folder, card, sha256_of(card_path))
+    except OSError as error:
+        return _broken(folder, f"{Path(error.filename).name} cannot be read: {error.strerror}")
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        return BrokenPackage(folder, f"{CARD_FILE}: {place}: {first['msg']}; install the package again")
-    if not weights_path.is_file():
-        return BrokenPackage(folder, f"{WEIGHTS_FILE} is missing; install the package again")
-    if sha256_of(weights_path) != card.weights_sha256:
-        return BrokenPackage(
-            folder, f"{WEIGHTS_FILE} does not have the digest its card names; install the package again"
-        )
-    return Package(folder, card, sha256_of(card_path))
+        return _broken(folder, f"{CARD_FILE}: {place}: {first['msg']}")
+
+
+def _broken(folder: Path, reason: str) -> BrokenPackage:
+    return BrokenPackage(folder, f"{reason}; install the package again")
 
 
 def installed(folder: Path) -> dict[str, Package | BrokenPackage]:

@@ -49,21 +49,35 @@ class Placement:
         """(n, size, size) maps of the square to (n, rows, columns) of the source grid."""
         (top, left), (rows, columns) = self.offset, self.inner
         inner = maps[:, None, top : top + rows, left : left + columns].float()
-        restored = functional.interpolate(
-            inner, (self.rows, self.columns), mode="bilinear", align_corners=False, antialias=True
-        )
-        return restored[:, 0]
+        return _resize(inner, self.rows, self.columns)[:, 0]
+
+
+def _resize(pictures: Tensor, rows: int, columns: int) -> Tensor:
+    """(n, channels, rows, columns) at another size."""
+    if 1 in (pictures.shape[-1], columns):  # torch 2.14 repeats the first value of a single column all the way down
+        pair = pictures.mean(-1, keepdim=True).expand(-1, -1, -1, 2)
+        return _resize(pair.contiguous(), rows, max(columns, 2))[..., :columns]
+    return functional.interpolate(pictures, (rows, columns), mode="bilinear", align_corners=False, antialias=True)
+
+
+def _range(grey: NDArray[np.float32], window: Window | None, preparation: Preparation) -> tuple[float, float]:
+    """The values that become 0 and 1."""
+    if preparation.window is not None:
+        fixed = Window(preparation.window.center, preparation.window.width)
+        return fixed.lower, fixed.upper
+    if preparation.use_window and window is not None:
+        grey = np.clip(grey, window.lower, window.upper)
+    low, high = np.percentile(grey, (preparation.lower_percentile, preparation.upper_percentile))
+    if high <= low:  # nearly everything has one value: only the extremes can tell anything apart
+        return float(grey.min()), float(grey.max())
+    return float(low), float(high)
 
 
 def to_unit(pixels: NDArray[np.float32], window: Window | None, preparation: Preparation) -> NDArray[np.float32]:
     """A stack (slice, row, column[, RGB]) as grey 0..1 (slice, row, column): window if asked for, then percentiles,
     then the filters that are asked for."""
     grey = pixels @ LUMA if pixels.ndim == 4 else pixels
-    if preparation.use_window and window is not None:
-        grey = np.clip(grey, window.lower, window.upper)
-    low, high = np.percentile(grey, (preparation.lower_percentile, preparation.upper_percentile))
-    if high <= low:  # nearly everything has one value: only the extremes can tell anything apart
-        low, high = float(grey.min()), float(grey.max())
+    low, high = _range(grey, window, preparation)
     unit: NDArray[np.float32] = np.clip((grey - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
     if preparation.denoise:
         unit = filters.denoised(unit)
@@ -77,13 +91,7 @@ def place(unit: NDArray[np.float32], size: int) -> tuple[Tensor, Placement]:
     _, rows, columns = unit.shape
     placement = Placement(rows, columns, size)
     (top, left), (inner_rows, inner_columns) = placement.offset, placement.inner
-    scaled = functional.interpolate(
-        torch.from_numpy(np.ascontiguousarray(unit))[:, None],
-        (inner_rows, inner_columns),
-        mode="bilinear",
-        align_corners=False,
-        antialias=True,
-    )
+    scaled = _resize(torch.from_numpy(np.ascontiguousarray(unit))[:, None], inner_rows, inner_columns)
     padding = (left, size - inner_columns - left, top, size - inner_rows - top)
     return functional.pad(scaled, padding), placement
 
@@ -92,14 +100,17 @@ def resized(squares: Tensor, size: int) -> Tensor:
     """Squares (n, channels, side, side) at another side length."""
     if squares.shape[-1] == size:
         return squares
-    return functional.interpolate(squares, (size, size), mode="bilinear", align_corners=False, antialias=True)
+    return _resize(squares, size, size)
 
 
 def standardise(square: Tensor, preparation: Preparation) -> Tensor:
     """Squares 0..1 (n, 1, size, size) to what the network was trained on: (n, channels, size, size)."""
     if preparation.edges:
         square = torch.cat([square, filters.edges(square)], 1)
-    return (square - preparation.mean) / preparation.std
+    mean, std = (square.new_tensor(value).view(-1, 1, 1) for value in (preparation.mean, preparation.std))
+    if preparation.rgb:
+        square = square.expand(-1, 3, -1, -1)
+    return (square - mean) / std
 
 
 def prepare(pixels: NDArray[np.float32], window: Window | None, preparation: Preparation) -> tuple[Tensor, Placement]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from inference.cards import DataSource, OperatingPoint, Preparation
 from inference.findings import Task
@@ -115,8 +115,10 @@ class Recipe(_Record):
 
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe; `${NAME:-default}` in its text takes an environment variable. Raises RecipeError."""
-    text = _VARIABLE.sub(lambda match: os.environ.get(match[1], match[2]), path.read_text(encoding="utf-8"))
     try:
+        text = _VARIABLE.sub(lambda match: os.environ.get(match[1], match[2]), path.read_text(encoding="utf-8"))
         return Recipe.model_validate(yaml.safe_load(text))
-    except (ValidationError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, yaml.YAMLError) as error:  # not text, not YAML, or not a recipe
         raise RecipeError(f"{path}: {error}") from error

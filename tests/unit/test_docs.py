@@ -1,9 +1,12 @@
 """The documents: what they point to exists."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+
+from inference.cards import Card, DataSource, FixedWindow, Labels, OperatingPoint, Outputs, Preparation, Training
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -65,3 +68,13 @@ def test_a_decision_is_short_and_whole(document):
     text = document.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 25
     assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == ["Context", "Choice", "Cost"]
+
+
+def test_the_guide_explains_every_key_of_a_card():
+    """Of the card and of its parts, and its example is a card."""
+    text = (REPOSITORY / "docs" / "bring-your-own-model.md").read_text(encoding="utf-8")
+    keys = {key for part in (Card, Preparation, FixedWindow, OperatingPoint, Outputs, Labels, Training, DataSource)
+            for key in part.model_fields}  # fmt: skip
+    assert [key for key in sorted(keys) if f"`{key}`" not in text and f'"{key}"' not in text] == []
+    example = json.loads(re.search(r"```json\n(.*?)```", text, re.DOTALL)[1])
+    assert Card.model_validate({**example, "weights_sha256": "0" * 64}).file == "model.onnx"

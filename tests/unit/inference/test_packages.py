@@ -1,14 +1,17 @@
 """Model packages on disk: cards, digests, int8 weights, and everything that can be wrong with them."""
 
 import json
+import pickle
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from inference.architectures import ARCHITECTURES, build
 from inference.cards import CARD_FILE, WEIGHTS_FILE, Card
 from inference.models import Classifier, Segmenter, load, load_all
-from inference.registry import BrokenPackage, Package, installed, open_package
+from inference.registry import BrokenPackage, Package, installed, open_package, sha256_of
 from inference.weights_file import load_weights, save_weights
 from tests.builders.packages import QUESTIONS, TUMOUR, volume_of, write_package
 
@@ -28,6 +31,18 @@ def edit_card(folder, **changes):
     card = json.loads((folder / CARD_FILE).read_text())
     card.update(changes)
     (folder / CARD_FILE).write_text(json.dumps({key: value for key, value in card.items() if value is not None}))
+
+
+def replace_by_folder(path):
+    """A file that cannot be read, even by root."""
+    path.unlink()
+    path.mkdir()
+
+
+def rewrite(folder, state):
+    """Other weights, with the right digest in the card."""
+    save_file(state, folder / WEIGHTS_FILE)
+    edit_card(folder, weights_sha256=sha256_of(folder / WEIGHTS_FILE))
 
 
 def test_a_whole_package_opens(packages):
@@ -55,6 +70,13 @@ def test_another_card_is_another_algorithm(package):
         (lambda folder: edit_card(folder, task="guessing"), "task"),
         (lambda folder: edit_card(folder, version=None), "version"),
         (lambda folder: edit_card(folder, colour="red"), "colour"),
+        (lambda folder: edit_card(folder, architecture=""), "architecture"),
+        (lambda folder: edit_card(folder, file="model.onnx"), "architecture"),
+        (lambda folder: edit_card(folder, file="../secrets"), "file"),
+        (lambda folder: (folder / CARD_FILE).write_bytes(b"\xff\xfe\x00"), CARD_FILE),
+        (lambda folder: (folder / CARD_FILE).write_text("[]"), CARD_FILE),
+        (lambda folder: replace_by_folder(folder / CARD_FILE), CARD_FILE),
+        (lambda folder: replace_by_folder(folder / WEIGHTS_FILE), WEIGHTS_FILE),
     ],
 )
 def test_a_broken_package_says_what_is_wrong(package, spoil, told):
@@ -64,6 +86,48 @@ def test_a_broken_package_says_what_is_wrong(package, spoil, told):
     assert isinstance(broken, BrokenPackage)
     assert told in broken.reason
     assert "install the package again" in broken.reason
+
+
+def _without(name):
+    return lambda state: {key: tensor for key, tensor in state.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_without("heads.modality.bias"), "do not fit architecture resnet50"),
+        (lambda state: {**state, "heads.colour.bias": torch.zeros(2)}, "do not fit architecture resnet50"),
+        (lambda state: {**state, "heads.modality.bias": torch.zeros(3)}, "do not fit architecture resnet50"),
+        (lambda state: {**state, "heads.modality.bias": torch.full((2,), float("nan"))}, "heads.modality.bias holds"),
+    ],
+)
+def test_weights_that_do_not_fit_are_not_loaded(package, change, told):
+    """Missing, too many, of another shape, no numbers."""
+    rewrite(package, change(load_file(package / WEIGHTS_FILE)))
+    broken = load(open_package(package))
+    assert isinstance(broken, BrokenPackage)
+    assert told in broken.reason
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights at all", b"\x10\x00\x00\x00\x00\x00\x00\x00{}"])
+def test_a_file_that_holds_no_weights_is_not_loaded(package, content):
+    """Its digest may be right all the same; it is never unpickled."""
+    (package / WEIGHTS_FILE).write_bytes(content)
+    edit_card(package, weights_sha256=sha256_of(package / WEIGHTS_FILE))
+    assert isinstance(load(open_package(package)), BrokenPackage)
+
+
+def test_a_pickle_is_not_opened(package, tmp_path):
+    """What torch.save writes could run anything; it is told as no weights, and does not run."""
+
+    class Touch:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    (package / WEIGHTS_FILE).write_bytes(pickle.dumps(Touch()))
+    edit_card(package, weights_sha256=sha256_of(package / WEIGHTS_FILE))
+    assert isinstance(load(open_package(package)), BrokenPackage)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_installed_lists_every_folder_with_a_card(packages, tmp_path):

@@ -286,3 +286,13 @@ def test_a_segmenter_is_validated_on_the_square(tmp_path, outlined):
     recipe = load_recipe(write_recipe(tmp_path / "recipe.yaml", outlined, Task.SEGMENTATION))
     assert 0 <= SegmenterCourse(recipe, CPU).validate(recipe.phases[0])["score"] <= 1
     assert recipe.preparation == Preparation(size=32, use_window=False)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"- a\n- list\n", b"", b"a: [", b"just text"])
+def test_a_file_that_is_no_recipe_is_told(tmp_path, content):
+    """Missing, no text, no YAML, no mapping."""
+    path = tmp_path / "recipe.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RecipeError, match=r"recipe\.yaml"):
+        load_recipe(path)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from inference.cards import Preparation
 from inference.transforms import LUMA, Placement, place, prepare, resized, standardise, to_unit
@@ -41,6 +42,37 @@ def test_a_map_comes_back_to_where_it_was(rows, columns):
     one_pixel = max(1.0, max(rows, columns) / 128)
     assert np.argwhere(back).mean(0) == pytest.approx(np.argwhere(blob).mean(0), abs=one_pixel)
     assert back.sum() == pytest.approx(blob.sum(), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(300, 1), (1, 300), (64, 1), (1, 64), (3, 1), (1, 3), (1, 1), (300, 2), (2, 300), (900, 3)]
+)
+def test_a_line_comes_back_as_it_was(rows, columns):
+    """A ramp along the longer side, however narrow the picture."""
+    along = np.linspace(0, 1, max(rows, columns), dtype=np.float32)
+    ramp = np.broadcast_to(along[:, None] if rows > columns else along, (rows, columns))[None].copy()
+    square, placement = place(ramp, 64)
+    assert placement.restore(square[:, 0])[0].numpy() == pytest.approx(
+        ramp[0], abs=0.02 if max(ramp.shape) > 3 else 0.2
+    )
+
+
+def test_a_fixed_window_is_the_scale_whatever_the_header_says():
+    """Its edges become 0 and 1; neither percentiles nor the header's window change that."""
+    preparation = Preparation(size=64, use_window=True, window={"center": 40, "width": 400})
+    stack = np.array([[[-1000, -160, 40, 240, 3000]]], np.float32)
+    for header in (None, Window(1000, 10)):
+        assert to_unit(stack, header, preparation).ravel() == pytest.approx([0, 0, 0.5, 1, 1])
+
+
+def test_a_network_for_colours_gets_the_grey_three_times():
+    """Each with its own mean and deviation."""
+    preparation = Preparation(size=2, use_window=False, rgb=True, mean=(0, 0.5, 1), std=(1, 0.5, 0.25))
+    standard = standardise(torch.full((1, 1, 2, 2), 0.5), preparation)
+    assert standard[0, :, 0, 0].tolist() == [0.5, 0, -2]
+    for wrong in ({"edges": True}, {"mean": (0.5, 0.5)}, {"std": (0.1, 0.2, 0)}):
+        with pytest.raises(ValidationError):
+            Preparation(**{"size": 2, "use_window": False, "rgb": True, **wrong})
 
 
 def test_padding_never_comes_back():
