@@ -15,7 +15,7 @@ from dicom_node.domain.errors import DeliveryError, PeerRefused
 from dicom_node.peers import echo
 from dicom_node.settings import Settings
 from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
-from inference.registry import BrokenPackage, Package, installed
+from inference.registry import BrokenPackage, Package
 from inference.stages import CascadeError, load_cascade
 
 
@@ -86,7 +86,7 @@ def _models(settings: Settings) -> Iterator[Check]:
     except CascadeError as error:
         yield Check("cascade", Verdict.FAILED, str(error))
         return
-    packages = installed(settings.models.folder)
+    packages = settings.library.packages()
     for name in dict.fromkeys(stage.package for stage in stages):
         subject, package = f"model package {name}", packages.get(name)
         if package is None:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from dicom_node import app as composition
-from dicom_node import tables, training_commands
+from dicom_node import model_commands, tables, training_commands
 from dicom_node.checks import Verdict, run_checks
 from dicom_node.domain.errors import NodeError, SettingsError
 from dicom_node.files import files_under
@@ -32,7 +32,7 @@ from dicom_node.terminal import (
     out_console,
     settings_of,
 )
-from inference.registry import installed
+from inference.installing import InstallError
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -143,16 +143,6 @@ def status(
 
 
 @app.command()
-def models(config: ConfigOption = SHIPPED_CONFIG, *, as_json: JsonOption = False) -> None:
-    """Which model packages are installed, what they answer and how good they were."""
-    packages = installed(settings_of(config).models.folder)
-    if as_json:
-        typer.echo(tables.models_json(packages))
-    else:
-        out_console.print(tables.models_table(packages))
-
-
-@app.command()
 def send(
     path: Path,
     to: Annotated[str, typer.Option("--to", help="A peer of the configuration.")],
@@ -175,6 +165,7 @@ def send(
         raise typer.Exit(FAILED)
 
 
+app.add_typer(model_commands.app, name="models")
 for command in (training_commands.train, training_commands.evaluate):
     app.command()(command)
 
@@ -186,6 +177,6 @@ def main() -> None:
     except SettingsError as error:
         typer.echo(str(error), err=True)
         sys.exit(WRONG_SETTINGS)
-    except NodeError as error:
+    except (NodeError, InstallError) as error:
         typer.echo(str(error), err=True)
         sys.exit(FAILED)

@@ -59,5 +59,7 @@ def analyse(study_instance_uid: str, loaded: LoadedStudy, engine: Engine) -> Ana
 
 def analyse_volume(volume: Volume, engine: Engine) -> VolumeAnalysis:
     """One volume: is it fit, and what is it?"""
-    quality = judge(volume)
-    return VolumeAnalysis(volume, run_cascade(volume, engine.cascade, engine.shelf, quality), quality)
+    quality, shadows = judge(volume), engine.cascade.shadows
+    runs = run_cascade(volume, engine.cascade, engine.shelf, quality)
+    reported = tuple(run for run in runs if run.stage not in shadows)
+    return VolumeAnalysis(volume, reported, quality, tuple(run for run in runs if run.stage in shadows))

@@ -18,6 +18,7 @@ from dicom_node.config_file import Document, read_document, scalar
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import Fault, SettingsError
 from dicom_node.validation import choice, faults_of
+from inference.registry import Library
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 #: The reference model packages and the cascade over them, as shipped.
@@ -156,6 +157,11 @@ class Settings(_Section):
     models: ModelsSection = ModelsSection()
     runtime: RuntimeSection = RuntimeSection()
     log: LogSection = LogSection()
+
+    @property
+    def library(self) -> Library:
+        """The model packages that come with the node, and those that were installed in its storage."""
+        return Library(self.models.folder, self.node.storage / "models")
 
     @property
     def database(self) -> Path:

@@ -51,6 +51,8 @@ class VolumeSummary(_Record):
     #: What is wrong with its pictures.
     quality: tuple[str, ...]
     stages: tuple[StageSummary, ...]
+    #: What stages in shadow would have said; it is told nowhere else.
+    shadow: tuple[StageSummary, ...]
 
 
 class ExclusionSummary(_Record):
@@ -154,6 +156,7 @@ def _volume(analysis: VolumeAnalysis) -> VolumeSummary:
         columns=columns,
         quality=tuple(flag.text for flag in analysis.quality),
         stages=tuple(_stage(run) for run in analysis.runs),
+        shadow=tuple(_stage(run) for run in analysis.shadow),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,8 @@ from rich.text import Text
 from dicom_node.checks import Check, Verdict
 from dicom_node.domain.status import StudyStatus
 from dicom_node.summary import StudySummary
-from inference.registry import BrokenPackage, Package
+from inference.evaluation.figures import Table as Content
+from inference.registry import BrokenPackage, InstalledVersion
 
 if TYPE_CHECKING:  # these import torch, and `status` shall answer at once
     from dicom_node.demo import DemoStudy
@@ -89,29 +90,39 @@ def status_json(studies: Sequence[StudyStatus]) -> str:
     return json.dumps([_status_record(study) for study in studies], indent=2, default=str)
 
 
-def models_table(packages: Mapping[str, Package | BrokenPackage]) -> Table:
-    """Every installed model package."""
-    table = _table("models", "package", "version", "task", "answers", "figures", "state")
-    for name, package in packages.items():
-        if isinstance(package, BrokenPackage):
-            _add(table, name, "", "", "", "", Text(package.reason, "red"))
+def models_table(versions: Sequence[InstalledVersion]) -> Table:
+    """Every version of every model package."""
+    table = _table("models", "package", "version", "active", "task", "answers", "figures", "state")
+    for each in versions:
+        active = "active" if each.active else ""
+        if isinstance(each.package, BrokenPackage):
+            _add(table, each.name, each.number, active, "", "", "", Text(each.package.reason, "red"))
             continue
-        card = package.card
+        card = each.package.card
         answers = "; ".join(f"{question}: {', '.join(classes)}" for question, classes in card.questions.items())
         figures = ", ".join(f"{key} {value:g}" for key, value in card.metrics.items())
-        _add(table, name, card.version, card.task, answers, figures, Text("ok", "green"))
+        _add(table, each.name, card.version, active, card.task, answers, figures, Text("ok", "green"))
     return table
 
 
-def models_json(packages: Mapping[str, Package | BrokenPackage]) -> str:
-    """Every installed model package with its whole card."""
+def models_json(versions: Sequence[InstalledVersion]) -> str:
+    """Every version of every model package with its whole card."""
     records: list[dict[str, object]] = []
-    for name, package in packages.items():
-        if isinstance(package, BrokenPackage):
-            records.append({"package": name, "state": "broken", "reason": package.reason})
+    for each in versions:
+        record: dict[str, object] = {"package": each.name, "version": each.number, "active": each.active}
+        if isinstance(each.package, BrokenPackage):
+            records.append({**record, "state": "broken", "reason": each.package.reason})
         else:
-            records.append({"package": name, "state": "ok", "card": package.card.model_dump(mode="json")})
+            records.append({**record, "state": "ok", "card": each.package.card.model_dump(mode="json")})
     return json.dumps(records, indent=2)
+
+
+def plain_table(content: Content) -> Table:
+    """A table of text, on a terminal."""
+    table = _table(content.title, *content.header)
+    for row in content.rows:
+        _add(table, *row)
+    return table
 
 
 def evaluation_table(evaluation: Evaluation) -> Table:

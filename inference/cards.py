@@ -14,6 +14,8 @@ from inference.findings import Task
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE: Final = "weights.safetensors"
+#: All that a package may consist of.
+FILES: Final = (CARD_FILE, WEIGHTS_FILE, "model.onnx", "model.xml", "model.bin")
 
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -118,6 +120,20 @@ class Training(_Record):
     sources: tuple[DataSource, ...]
 
 
+class CardFigure(_Record):
+    """A figure and the interval in which 95 % of the resamples over subjects gave theirs."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    #: Cases it was measured on.
+    cases: int
+    #: Empty: of all sources, of all classes.
+    source: str = ""
+    class_name: str = ""
+
+
 class Card(_Record):
     """Everything about a model package that is not a weight."""
 
@@ -139,10 +155,16 @@ class Card(_Record):
     #: Planes of the stacks it is made for (axial, coronal, sagittal); empty: any.
     planes: tuple[str, ...] = ()
     intended_use: str
+    #: What series it expects, in words.
+    inputs: str = ""
     limitations: tuple[str, ...]
+    #: Where it was seen to be wrong.
+    known_failures: tuple[str, ...] = ()
     training: Training
     #: Figures on the validation split, measured on the package as it is stored.
     metrics: dict[str, float]
+    #: The same and more, with intervals, by source and by class.
+    figures: tuple[CardFigure, ...] = ()
     licence: str
     research_only: bool
     #: Of the file, hex.

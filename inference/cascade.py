@@ -113,7 +113,7 @@ def _run_stage(stage: Stage, asked: _Asked) -> StageRun:
 def run_cascade(
     volume: Volume, cascade: Cascade, shelf: Shelf, quality: Sequence[QualityFlag] = ()
 ) -> tuple[StageRun, ...]:
-    """Every stage whose conditions the answers so far meet, in the table's order.
+    """Every stage whose conditions the answers so far meet, in the table's order, those in shadow among them.
 
     Pictures that their quality forbids to look at are refused by every stage that would begin with them.
     """

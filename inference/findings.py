@@ -197,6 +197,8 @@ class VolumeAnalysis:
     volume: Volume
     runs: tuple[StageRun, ...]
     quality: tuple[QualityFlag, ...] = ()
+    #: Of stages in shadow: recorded beside the others, and no part of any result.
+    shadow: tuple[StageRun, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from inference.cards import CARD_FILE, Card
 from inference.findings import Algorithm
 
+ACTIVE_FILE = "ACTIVE"
+
 
 @dataclass(frozen=True, slots=True)
 class Package:
@@ -78,3 +80,63 @@ def installed(folder: Path) -> dict[str, Package | BrokenPackage]:
     if not folder.is_dir():
         return {}
     return {child.name: open_package(child) for child in sorted(folder.iterdir()) if (child / CARD_FILE).exists()}
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The packages that come with the node, and versions that were installed beside them, SITE/NAME/VERSION/.
+
+    SITE/NAME/ACTIVE has a line for each version that was made active, the last one being so now; an empty line, or no
+    file, stands for the package that comes with the node.
+    """
+
+    shipped: Path
+    site: Path
+
+    def history(self, name: str) -> tuple[str, ...]:
+        """Versions of a package that were made active, the last one being so now; "" is the shipped one."""
+        try:
+            return tuple(line.strip() for line in (self.site / name / ACTIVE_FILE).read_text("utf-8").splitlines())
+        except FileNotFoundError:
+            return ()
+
+    def versions(self) -> tuple[InstalledVersion, ...]:
+        """Every version of every package, by name, the shipped one first."""
+        shipped = installed(self.shipped)
+        site = sorted(child.name for child in self.site.iterdir() if child.is_dir()) if self.site.is_dir() else []
+        found = []
+        for name in sorted({*shipped, *(name for name in site if not name.startswith("."))}):
+            active = (*("",), *self.history(name))[-1]
+            if name in shipped:
+                found.append(InstalledVersion(name, "", shipped[name], active=active == "", shipped=True))
+            own = installed(self.site / name)
+            found += [
+                InstalledVersion(name, version, own[version], active == version, shipped=False) for version in own
+            ]
+            if active and active not in own:
+                missing = BrokenPackage(self.site / name, f"version {active} is active and not installed")
+                found.append(InstalledVersion(name, active, missing, active=True, shipped=False))
+        return tuple(found)
+
+    def packages(self) -> dict[str, Package | BrokenPackage]:
+        """What stages may ask for: NAME, its active version, and NAME@VERSION, whichever is active."""
+        versions = self.versions()
+        pinned = {f"{each.name}@{each.number}": each.package for each in versions}
+        return pinned | {each.name: each.package for each in versions if each.active}
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledVersion:
+    """One version of a package."""
+
+    name: str
+    #: Folder of its own under the package's; "" for the shipped one.
+    folder: str
+    package: Package | BrokenPackage
+    active: bool
+    shipped: bool
+
+    @property
+    def number(self) -> str:
+        """As its card has it, or, where that cannot be read, its folder."""
+        return self.package.card.version if isinstance(self.package, Package) else self.folder

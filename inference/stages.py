@@ -35,9 +35,12 @@ class Stage(BaseModel):
 
     name: str
     task: Task
+    #: NAME asks the active version of a package, NAME@VERSION that one.
     package: str
     question: str
     when: dict[str, str] = Field(default_factory=dict)
+    #: It runs and is recorded; nothing of it is sent, and no other stage waits for it.
+    shadow: bool = False
     header: HeaderRule | None = None
 
     @model_validator(mode="after")
@@ -55,6 +58,16 @@ class Cascade(BaseModel):
     prefer: Literal["pixels", "header", "agree"] = "pixels"
     stages: tuple[Stage, ...] = Field(min_length=1)
 
+    @property
+    def shadows(self) -> frozenset[str]:
+        """Names of the stages in shadow."""
+        return frozenset(stage.name for stage in self.stages if stage.shadow)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What the stages ask for, each once."""
+        return tuple(dict.fromkeys(stage.package for stage in self.stages))
+
     @model_validator(mode="after")
     def _refers_backwards(self) -> Cascade:
         known: set[str] = set()
@@ -65,6 +78,10 @@ class Cascade(BaseModel):
             if stage.name in known:
                 raise ValueError(f"two stages are called {stage.name!r}")
             known.add(stage.name)
+        for stage in self.stages:
+            in_shadow = self.shadows & set(stage.when)
+            if in_shadow:
+                raise ValueError(f"stage {stage.name!r} waits for {sorted(in_shadow)}, which runs in shadow")
         return self
 
 

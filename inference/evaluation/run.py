@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from html import escape
 from pathlib import Path
 
 from inference.evaluation import classify, detect, segment
 from inference.evaluation.figures import Evaluation, Figure, Table
+from inference.evaluation.page import html_page
 from inference.models import Classifier, Detector, Model, Segmenter, load
 from inference.registry import BrokenPackage, open_package
 
@@ -47,33 +47,17 @@ def evaluate(folder: Path, data: Path, split: str, out: Path) -> Evaluation:
 def page(evaluation: Evaluation) -> str:
     """One HTML page that needs nothing else."""
     title = f"{evaluation.package} {evaluation.version} on {evaluation.data}, {evaluation.split}"
+    introduction = (
+        f"Research use only. Digest {evaluation.digest[:16]}; {evaluation.subjects} subjects; intervals by "
+        f"{evaluation.resamples} bootstrap resamples over subjects."
+    )
     figures = Table(
         "figures",
         ("figure", "value", "95 % interval", "cases"),
         tuple(_row(figure) for figure in evaluation.figures),
     )
-    tables = "".join(_html(table) for table in (figures, *evaluation.tables))
-    return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>
-<style>
-body {{ font: 15px/1.4 system-ui, sans-serif; margin: 2rem; max-width: 60rem }}
-table {{ border-collapse: collapse; margin-bottom: 2rem }}
-td, th {{ border: 1px solid #bbb; padding: .2rem .6rem; text-align: right }}
-td:first-child, th {{ text-align: left }}
-</style>
-<h1>{escape(title)}</h1>
-<p>Research use only. Digest {evaluation.digest[:16]}; {evaluation.subjects} subjects; intervals by
-{evaluation.resamples} bootstrap resamples over subjects.</p>
-{tables}
-</html>
-"""
+    return html_page(title, introduction, (figures, *evaluation.tables))
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
     return figure.name, f"{figure.value:.3f}", f"{figure.low:.3f} to {figure.high:.3f}", str(figure.cases)
-
-
-def _html(table: Table) -> str:
-    header = "".join(f"<th>{escape(name)}</th>" for name in table.header)
-    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>\n" for row in table.rows)
-    return f"<h2>{escape(table.title)}</h2>\n<table><tr>{header}</tr>\n{rows}</table>\n"

@@ -8,6 +8,7 @@ import pytest
 from dicom_node.domain.study import Instance, InstanceKind
 from dicom_node.store import Store
 from tests.builders.command import run, write_config
+from tests.builders.packages import write_package
 
 
 @pytest.fixture
@@ -50,6 +51,29 @@ def test_models_are_listed():
     """Those that are shipped, without a configuration of one's own."""
     assert [record["state"] for record in json.loads(run("models", "--json").stdout)] == ["ok", "ok"]
     assert "cascade-resnet50" in run("models").stdout
+
+
+def test_models_come_and_go_by_command(config, tmp_path):
+    """Installed, shown, verified, active, back, gone."""
+    source = write_package(tmp_path / "newcomer")
+    for arguments, told in (
+        (("install", source, "--activate"), "newcomer 1.0.0 is installed and active"),
+        (("show", "newcomer", "--html", tmp_path / "card.html"), "newcomer 1.0.0"),
+        (("verify", "newcomer"), "newcomer 1.0.0: whole"),
+        (("rollback", "newcomer"), "newcomer none is active again"),
+        (("activate", "newcomer", "1.0.0"), "is active"),
+        (("rollback", "newcomer"), "none"),
+        (("remove", "newcomer", "1.0.0"), "is removed"),
+    ):
+        done = run("models", *arguments, "--config", config)
+        assert done.returncode == 0, done.stderr
+        assert told in done.stdout
+    assert "means nothing" in (tmp_path / "card.html").read_text()
+    again = run("models", "remove", "newcomer", "1.0.0", "--config", config)
+    assert (again.returncode, again.stderr) == (1, "newcomer 1.0.0 is not installed\n")
+    (source / "weights.safetensors").write_bytes(b"torn")
+    torn = run("models", "install", source, "--config", config)
+    assert (torn.returncode, "digest" in torn.stderr) == (1, True)
 
 
 def test_sending_to_nobody_is_told(config, tmp_path):

@@ -14,11 +14,14 @@ from dicom_node.pipeline import Engine, analyse_study
 from dicom_node.reader import LoadSettings
 from dicom_node.settings import SHIPPED_CASCADE
 from dicom_node.summary import StudySummary, summarise
-from inference.findings import Agreement, HeaderCheck, Outcome
-from inference.stages import load_cascade
+from inference.findings import Agreement, HeaderCheck, Outcome, Task
+from inference.models import load
+from inference.registry import open_package
+from inference.stages import Stage, load_cascade
 from tests.builders.analyses import EQUIPMENT, WHEN, analysis_of, classified, excluded, failed, lesion, segmented
 from tests.builders.datasets import mr_series
 from tests.builders.network import saved
+from tests.builders.packages import write_package
 
 NOON = datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.UTC)
 
@@ -44,6 +47,28 @@ def test_without_models_every_stage_is_refused_and_reported(engine, knee, tmp_pa
     summary = summarise(analysed.analysis)
     assert (summary.seen, summary.found) == ("nothing known", "")
     assert "cascade-resnet50 is not installed" in summary.not_analysed
+
+
+def test_a_stage_in_shadow_is_recorded_and_sent_to_nobody(engine, knee, tmp_path):
+    """The summary has what it would have said; outcome and result objects are those without it."""
+    paths = [saved(instance, tmp_path) for instance in knee.instances]
+    model = load(open_package(write_package(tmp_path / "p")))
+    candidate = Stage(name="candidate", task=Task.CLASSIFICATION, package="p@1.0.0", question="modality", shadow=True)
+    broken = candidate.model_copy(update={"name": "broken", "question": "colour"})
+    cascade = engine.cascade.model_copy(update={"stages": (candidate, *engine.cascade.stages, broken)})
+    shadowed = analyse_study(
+        knee.study_instance_uid, paths, replace(engine, cascade=cascade, shelf={"p@1.0.0": model}), WHEN
+    )
+    plain = analyse_study(knee.study_instance_uid, paths, engine, WHEN)
+    assert shadowed.objects == plain.objects
+    assert shadowed.analysis.outcome is plain.analysis.outcome
+    (volume,) = summarise(shadowed.analysis).volumes
+    assert [(stage.stage, stage.outcome) for stage in volume.shadow] == [
+        ("candidate", "complete"),
+        ("broken", "not attempted"),
+    ]
+    assert volume.shadow[0].label in ("ct", "mr")
+    assert "candidate" not in {stage.stage for stage in volume.stages}
 
 
 def test_a_study_without_a_single_readable_file_has_no_result(engine, tmp_path):

@@ -25,7 +25,7 @@ from dicom_node.phantoms import PhantomStudy
 from dicom_node.progress import Progress
 from dicom_node.settings import SHIPPED_MODELS
 from dicom_node.summary import summarise
-from inference.registry import BrokenPackage, installed
+from inference.registry import BrokenPackage, InstalledVersion, Library, installed
 from tests.builders.analyses import analysis_of, classified, segmented
 from tests.builders.datasets import mr_series
 
@@ -95,7 +95,9 @@ ODD = "in /data/[old]/[/b] :100: it is"
     [
         tables.check_table([Check(ODD, Verdict.OK, ODD)]),
         tables.status_table([replace(STATUS, reason=ODD)]),
-        tables.models_table({"torn": BrokenPackage(Path("torn"), ODD)}),
+        tables.models_table(
+            [InstalledVersion("torn", "", BrokenPackage(Path("torn"), ODD), active=True, shipped=True)]
+        ),
     ],
     ids=["check", "status", "models"],
 )
@@ -144,10 +146,13 @@ def test_checks_are_shown_with_their_verdicts():
 
 def test_models_as_json_have_their_whole_card(tmp_path):
     """A broken one has its reason."""
-    packages = {**installed(SHIPPED_MODELS), "torn": BrokenPackage(tmp_path, "it is torn")}
+    torn = InstalledVersion("torn", "1.0", BrokenPackage(tmp_path, "it is torn"), active=True, shipped=False)
+    packages = (*Library(SHIPPED_MODELS, tmp_path).versions(), torn)
     records = {record["package"]: record for record in json.loads(tables.models_json(packages))}
     assert records["cascade-resnet50"]["card"]["questions"]["mri_region"] == ["brain", "knee"]
-    assert records["torn"] == {"package": "torn", "state": "broken", "reason": "it is torn"}
+    assert records["torn"] == {
+        "package": "torn", "version": "1.0", "active": True, "state": "broken", "reason": "it is torn"
+    }  # fmt: skip
     text = printed(tables.models_table(packages), width=300)
     assert "modalityaccuracy" in text
     assert "itistorn" in text

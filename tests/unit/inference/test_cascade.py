@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from inference.cards import OperatingPoint
 from inference.cascade import run_cascade
@@ -259,3 +260,10 @@ def test_a_missing_cascade_file_is_told(tmp_path):
     """By name."""
     with pytest.raises(CascadeError, match=r"nowhere\.yaml"):
         load_cascade(tmp_path / "nowhere.yaml")
+
+
+def test_no_stage_waits_for_one_in_shadow():
+    """Its answer leads nowhere."""
+    first = Stage(name="a", task="classification", package="p", question="q", shadow=True)
+    with pytest.raises(ValidationError, match="in shadow"):
+        Cascade(stages=(first, first.model_copy(update={"name": "b", "shadow": False, "when": {"a": "x"}})))
