@@ -97,7 +97,13 @@ def demo(out: OutOption = Path("out/demo")) -> None:
 
 
 @app.command()
-def analyze(path: Path, out: OutOption, config: ConfigOption = SHIPPED_CONFIG) -> None:
+def analyze(
+    path: Path,
+    out: OutOption,
+    config: ConfigOption = SHIPPED_CONFIG,
+    *,
+    explain: Annotated[bool, typer.Option("--explain", help="With pictures of why: heat maps.")] = False,
+) -> None:
     """The same analysis of a folder of files, without a network."""
     settings = settings_of(config)
     configure_logging("warning")
@@ -111,7 +117,7 @@ def analyze(path: Path, out: OutOption, config: ConfigOption = SHIPPED_CONFIG) -
     found = find_studies(path)
     studies = []
     with Progress(err_console, total=len(found.studies), what="studies") as progress:
-        for study in analyse_folder(found, build_engine(settings), out):
+        for study in analyse_folder(found, build_engine(settings, explain=explain), out):
             progress.advance(f"{study.summary.study_instance_uid}: {study.summary.outcome}")
             studies.append(study)
     out_console.print(tables.analysis_table(studies))

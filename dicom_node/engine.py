@@ -11,6 +11,7 @@ import torch
 from dicom_node.pipeline import Engine
 from dicom_node.reader import LoadSettings
 from dicom_node.settings import Settings
+from inference.explain import explain as heat_maps
 from inference.models import load_all
 from inference.registry import BrokenPackage
 from inference.stages import load_cascade
@@ -21,7 +22,7 @@ _LOGGER = logging.getLogger(__name__)
 DISTRIBUTION = "dicom-ai-node"
 
 
-def build_engine(settings: Settings) -> Engine:
+def build_engine(settings: Settings, *, explain: bool = False) -> Engine:
     """Everything an analysis needs, with the models in memory. Raises CascadeError for a cascade file that is wrong."""
     cascade, packages = load_cascade(settings.models.cascade), settings.library.packages()
     torch.set_num_threads(settings.runtime.threads or os.cpu_count() or 1)
@@ -34,6 +35,7 @@ def build_engine(settings: Settings) -> Engine:
         cascade=cascade,
         shelf=shelf,
         equipment=equipment_of(settings.node.ae_title),
+        explain=heat_maps if explain else None,
     )
 
 

@@ -14,6 +14,7 @@ from pydicom.errors import InvalidDicomError
 
 from dicom_node.domain.errors import CannotUnderstand, ReadError
 from dicom_node.files import files_under
+from dicom_node.heat_pictures import save_heat_maps
 from dicom_node.pipeline import Engine, analyse_study
 from dicom_node.spool import checked_uid
 from dicom_node.summary import StudySummary, summarise
@@ -34,6 +35,8 @@ class AnalysedFolder:
 
     summary: StudySummary
     results: tuple[Path, ...]
+    #: Pictures of why, if they were asked for.
+    heat_maps: tuple[Path, ...] = ()
 
 
 def find_studies(path: Path) -> FoundFiles:
@@ -69,7 +72,12 @@ def analyse_folder(found: FoundFiles, engine: Engine, out: Path) -> Iterator[Ana
         for dataset in analysed.objects:
             results.append(folder / f"{dataset.Modality}-{dataset.SOPInstanceUID}.dcm")
             dataset.save_as(results[-1], enforce_file_format=True)
-        done.append(AnalysedFolder(summarise(analysed.analysis), tuple(results)))
+        pictures = [
+            picture
+            for number, volume in enumerate(analysed.analysis.volumes, start=1)
+            for picture in save_heat_maps(volume, number, folder)
+        ]
+        done.append(AnalysedFolder(summarise(analysed.analysis), tuple(results), tuple(pictures)))
         yield done[-1]
     _write_summary(done, found, out)
 
@@ -77,7 +85,11 @@ def analyse_folder(found: FoundFiles, engine: Engine, out: Path) -> Iterator[Ana
 def _write_summary(done: list[AnalysedFolder], found: FoundFiles, out: Path) -> None:
     content = {
         "studies": [
-            {**each.summary.model_dump(mode="json"), "results": [str(path.relative_to(out)) for path in each.results]}
+            {
+                **each.summary.model_dump(mode="json"),
+                "results": [str(path.relative_to(out)) for path in each.results],
+                "heat_maps": [str(path.relative_to(out)) for path in each.heat_maps],
+            }
             for each in done
         ],
         "refused": {str(path): reason for path, reason in found.refused.items()},

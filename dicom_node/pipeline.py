@@ -6,7 +6,7 @@ It touches no network and no database; who calls it says where files come from a
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,14 @@ from pydicom import Dataset
 
 from dicom_node.reader import LoadedStudy, LoadSettings, load_study
 from inference.cascade import Shelf, run_cascade
-from inference.findings import Analysis, VolumeAnalysis
+from inference.findings import Analysis, HeatMap, StageRun, VolumeAnalysis
 from inference.quality import judge
 from inference.stages import Cascade
 from inference.volume import Volume
 from sr_writer.encode import encode
 from sr_writer.provenance import Equipment
+
+Explain = Callable[[Volume, tuple[StageRun, ...], Cascade, Shelf], tuple[HeatMap, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Engine:
     cascade: Cascade
     shelf: Shelf
     equipment: Equipment
+    #: Makes the heat maps of a volume's answers; None: there are none.
+    explain: Explain | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,4 +66,5 @@ def analyse_volume(volume: Volume, engine: Engine) -> VolumeAnalysis:
     quality, shadows = judge(volume), engine.cascade.shadows
     runs = run_cascade(volume, engine.cascade, engine.shelf, quality)
     reported = tuple(run for run in runs if run.stage not in shadows)
-    return VolumeAnalysis(volume, reported, quality, tuple(run for run in runs if run.stage in shadows))
+    heat_maps = engine.explain(volume, reported, engine.cascade, engine.shelf) if engine.explain else ()
+    return VolumeAnalysis(volume, reported, quality, tuple(run for run in runs if run.stage in shadows), heat_maps)

@@ -39,6 +39,16 @@ class StageSummary(_Record):
     seconds: float
 
 
+class HeatMapSummary(_Record):
+    """Of one heat map all but its values, or why there is none."""
+
+    stage: str
+    label: str
+    slice: int
+    method: str
+    reason: str
+
+
 class VolumeSummary(_Record):
     """One stack of images."""
 
@@ -53,6 +63,8 @@ class VolumeSummary(_Record):
     stages: tuple[StageSummary, ...]
     #: What stages in shadow would have said; it is told nowhere else.
     shadow: tuple[StageSummary, ...]
+    #: If they were asked for.
+    heat_maps: tuple[HeatMapSummary, ...] = ()
 
 
 class ExclusionSummary(_Record):
@@ -157,6 +169,10 @@ def _volume(analysis: VolumeAnalysis) -> VolumeSummary:
         quality=tuple(flag.text for flag in analysis.quality),
         stages=tuple(_stage(run) for run in analysis.runs),
         shadow=tuple(_stage(run) for run in analysis.shadow),
+        heat_maps=tuple(
+            HeatMapSummary(stage=h.stage, label=h.label, slice=h.slice_index, method=h.method, reason=h.reason)
+            for h in analysis.heat_maps
+        ),
     )
 
 

@@ -190,6 +190,23 @@ class StageRun:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class HeatMap:
+    """Where on one slice a stage's answer comes from: `values` float32 0..1 (row, column) on the volume's own grid.
+
+    None where there is no telling, with the reason as a sentence.
+    """
+
+    stage: str
+    #: The answer that is explained.
+    label: str
+    slice_index: int
+    #: "Grad-CAM" (Selvaraju et al., 2017) or "score map".
+    method: str
+    values: NDArray[np.float32] | None
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class VolumeAnalysis:
     """All stage runs of one volume, in the order of the cascade, and what is wrong with its pictures."""
@@ -199,6 +216,8 @@ class VolumeAnalysis:
     quality: tuple[QualityFlag, ...] = ()
     #: Of stages in shadow: recorded beside the others, and no part of any result.
     shadow: tuple[StageRun, ...] = ()
+    #: Of the stages that answered; only when they were asked for.
+    heat_maps: tuple[HeatMap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class Classifier:
 
     def __init__(self, package: Package, network: Network) -> None:
         self.package = package
-        self._network = network
+        self.network = network
 
     def answers(self, volume: Volume) -> dict[str, Classification]:
         """The best class per question, from several slices of the volume."""
@@ -44,7 +44,7 @@ class Classifier:
         parts: dict[str, list[Tensor]] = {question: [] for question in card.questions}
         with torch.inference_mode():
             for some in pictures.split(_AT_ONCE):
-                for question, logits in self._network(some.contiguous(memory_format=torch.channels_last)).items():
+                for question, logits in self.network(some.contiguous(memory_format=torch.channels_last)).items():
                     temperature = card.operating_point.temperature.get(question, 1.0)
                     parts[question].append((logits / temperature).softmax(1))
         return {
@@ -58,7 +58,7 @@ class Segmenter:
 
     def __init__(self, package: Package, network: Network) -> None:
         self.package = package
-        self._network = network
+        self.network = network
 
     def scores(self, volume: Volume) -> NDArray[np.float32]:
         """Scores 0..1 (slice, row, column) on the volume's own grid."""
@@ -66,7 +66,7 @@ class Segmenter:
         parts = []
         with torch.inference_mode():
             for some in pictures.split(_AT_ONCE):
-                logits = self._network(some.contiguous(memory_format=torch.channels_last))
+                logits = self.network(some.contiguous(memory_format=torch.channels_last))
                 parts.append(placement.restore(logits[:, 0].sigmoid()))
         return torch.cat(parts).numpy()
 
@@ -76,7 +76,7 @@ class Detector:
 
     def __init__(self, package: Package, network: Network) -> None:
         self.package = package
-        self._network = network
+        self.network = network
 
     def boxes(self, volume: Volume, threshold: float | None = None) -> tuple[Region, ...]:
         """Every box above the threshold, the card's if none is given, slice by slice, the best first; of those that
@@ -89,7 +89,7 @@ class Detector:
         found = []
         with torch.inference_mode():
             for first, some in enumerate(pictures.split(_AT_ONCE)):
-                answer, *_ = self._network(some.contiguous(memory_format=torch.channels_last))
+                answer, *_ = self.network(some.contiguous(memory_format=torch.channels_last))
                 for index, candidates in enumerate(answer, start=first * _AT_ONCE):
                     found += regions(candidates, classes, index, placement, point)
         return tuple(found)

@@ -85,13 +85,18 @@ def test_analyze_gives_the_same_answer_without_a_network(tmp_path):
         for instance in phantoms[kind].instances:
             saved(instance, tmp_path / "in")
     (tmp_path / "in" / "notes.txt").write_text("not DICOM")
-    told = run("analyze", tmp_path / "in", "--out", tmp_path / "out")
+    told = run("analyze", tmp_path / "in", "--out", tmp_path / "out", "--explain")
     assert told.returncode == 0, told.stderr
     assert "notes.txt: it is not a DICOM file" in told.stdout
     brain = phantoms["brain MR"]
-    results = by_modality((tmp_path / "out" / brain.study_instance_uid).iterdir())
+    results = by_modality((tmp_path / "out" / brain.study_instance_uid).glob("*.dcm"))
     assert sorted(results) == ["PR", "SEG", "SR"]
     assert dice(mask_of(results["SEG"][0], brain.instances), brain.lesion) >= 0.8
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert len(summary["studies"]) == 2
     assert len(summary["refused"]) == 1
+    (explained,) = (each for each in summary["studies"] if each["study_instance_uid"] == brain.study_instance_uid)
+    assert len(explained["heat_maps"]) == len(explained["volumes"][0]["heat_maps"]) >= 3
+    for path in explained["heat_maps"]:
+        with Image.open(tmp_path / "out" / path) as picture:
+            assert picture.size == (800, 418)

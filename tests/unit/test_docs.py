@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from inference.cards import Card, DataSource, FixedWindow, Labels, OperatingPoint, Outputs, Preparation, Training
+from inference.cards import (
+    Card,
+    CardFigure,
+    DataSource,
+    FixedWindow,
+    Labels,
+    OperatingPoint,
+    Outputs,
+    Preparation,
+    Training,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
@@ -73,8 +83,8 @@ def test_a_decision_is_short_and_whole(document):
 def test_the_guide_explains_every_key_of_a_card():
     """Of the card and of its parts, and its example is a card."""
     text = (REPOSITORY / "docs" / "bring-your-own-model.md").read_text(encoding="utf-8")
-    keys = {key for part in (Card, Preparation, FixedWindow, OperatingPoint, Outputs, Labels, Training, DataSource)
-            for key in part.model_fields}  # fmt: skip
+    parts = (Card, CardFigure, Preparation, FixedWindow, OperatingPoint, Outputs, Labels, Training, DataSource)
+    keys = {key for part in parts for key in part.model_fields}
     assert [key for key in sorted(keys) if f"`{key}`" not in text and f'"{key}"' not in text] == []
     example = json.loads(re.search(r"```json\n(.*?)```", text, re.DOTALL)[1])
     assert Card.model_validate({**example, "weights_sha256": "0" * 64}).file == "model.onnx"

@@ -202,7 +202,7 @@ def test_the_same_network_answers_the_same_in_either_engine(tmp_path):
 
     own = ready(write_package(tmp_path / "own", questions={"kind": ("a", "b", "c")}))
     network = build("resnet50", {"kind": ("a", "b", "c")}).eval()
-    network.load_state_dict(own._network.state_dict())
+    network.load_state_dict(own.network.state_dict())
     converted = openvino.convert_model(network, example_input=torch.zeros(1, 1, 64, 64))
     size = {"size": 64, "use_window": True}
     folder = foreign.write_converted(tmp_path / "brought", converted, {"kind": ("a", "b", "c")}, Preparation(**size))

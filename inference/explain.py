@@ -1,0 +1,108 @@
+"""Why a stage answered as it did: Grad-CAM (Selvaraju et al., 2017) by MONAI, or a segmenter's scores.
+
+It works on copies of the networks: what is explained answers before and after as if nothing had been asked.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from inference.cards import Card
+from inference.cascade import Shelf
+from inference.findings import HeatMap, StageRun
+from inference.models import Classifier, Detector, Model, Segmenter
+from inference.stages import Cascade
+from inference.transforms import Placement, prepare
+from inference.volume import Volume
+
+GRAD_CAM, SCORE_MAP = "Grad-CAM", "score map"
+#: Architecture -> its last layer that still knows where in the picture it is.
+_LAYERS: Mapping[str, str] = {
+    "resnet50": "network.trunk.layer4",
+    "densenet121": "network.trunk.features.denseblock4",
+    "vgg16": "network.trunk.features",
+    **{f"yolov5{size}": "network.model.20" for size in "nsml"},
+}
+
+
+class _OneAnswer(nn.Module):
+    """A network that gives (n, classes) alone: the logits of one question, or the best box's score of each class."""
+
+    def __init__(self, network: nn.Module, question: str) -> None:
+        super().__init__()
+        self.network = network
+        self._question = question
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        answer = self.network(pictures)
+        if isinstance(answer, Mapping):
+            logits: Tensor = answer[self._question]
+            return logits
+        candidates: Tensor = answer[0]
+        return candidates[:, 4:].amax(2)
+
+
+def explain(volume: Volume, runs: tuple[StageRun, ...], cascade: Cascade, shelf: Shelf) -> tuple[HeatMap, ...]:
+    """A heat map for each run that gave an answer: of the middle one of the slices a classifier looked at, of the best
+    box's slice, of the slice on which the largest lesion is largest."""
+    stages = {stage.name: stage for stage in cascade.stages}
+    maps: list[HeatMap] = []
+    for run in runs:
+        model = shelf.get(stages[run.stage].package)
+        if isinstance(model, Model):
+            maps += _of_run(run, stages[run.stage].question, model, volume)
+    return tuple(maps)
+
+
+def _of_run(run: StageRun, question: str, model: Model, volume: Volume) -> Iterator[HeatMap]:
+    match model:
+        case Classifier() if run.classification is not None:
+            answer = run.classification
+            chosen = answer.slices[len(answer.slices) // 2]
+            yield _by_gradient(run.stage, answer.label, chosen, question, model, volume)
+        case Detector() if run.regions:
+            best = run.regions[0]
+            yield _by_gradient(run.stage, best.label, best.slice_index, question, model, volume)
+        case Segmenter() if run.segments:
+            largest = run.segments[0]
+            chosen = int(largest.mask.sum((1, 2)).argmax())
+            yield HeatMap(run.stage, largest.label, chosen, SCORE_MAP, model.scores(volume)[chosen])
+
+
+def _by_gradient(
+    stage: str, label: str, slice_index: int, question: str, model: Classifier | Detector, volume: Volume
+) -> HeatMap:
+    card = model.package.card
+    if not isinstance(model.network, nn.Module) or card.architecture not in _LAYERS:
+        reason = f"{card.name} runs as {card.architecture or card.file}, whose gradients are not known"
+        return HeatMap(stage, label, slice_index, GRAD_CAM, None, reason)
+    pictures, placement = prepare(volume.pixels, volume.window, card.preparation)
+    square = pictures[[slice_index]].clone()
+    heat = _grad_cam(model.network, card, question, square, card.questions[question].index(label))
+    return HeatMap(stage, label, slice_index, GRAD_CAM, _on_grid(heat, placement, card.preparation.size))
+
+
+def _grad_cam(network: nn.Module, card: Card, question: str, square: Tensor, number: int) -> Tensor:
+    """(1, 1, rows, columns) of the layer's own size, 0 where nothing speaks for the class."""
+    from monai.visualize.class_activation_maps import GradCAM  # noqa: PLC0415  # MONAI takes seconds to import
+
+    wrapped = _OneAnswer(copy.deepcopy(network), question)
+    with warnings.catch_warnings(), torch.enable_grad():
+        warnings.simplefilter("ignore", UserWarning)  # no gradient reaches the picture itself, and none is needed
+        heat: Tensor = GradCAM(wrapped, _LAYERS[card.architecture]).compute_map(square, class_idx=number)
+    return heat.detach()
+
+
+def _on_grid(heat: Tensor, placement: Placement, size: int) -> NDArray[np.float32]:
+    """The highest value becomes 1; a map that is flat at 0 stays so."""
+    whole = functional.interpolate(heat, (size, size), mode="bilinear", align_corners=False)
+    values: NDArray[np.float32] = placement.restore(whole[:, 0])[0].numpy().clip(min=0)
+    return (values / max(float(values.max()), 1e-12)).astype(np.float32)
