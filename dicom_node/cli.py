@@ -172,7 +172,7 @@ def send(
 
 
 app.add_typer(model_commands.app, name="models")
-for command in (training_commands.train, training_commands.evaluate):
+for command in (training_commands.train, training_commands.evaluate, training_commands.compare):
     app.command()(command)
 
 

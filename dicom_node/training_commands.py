@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from dicom_node import tables
 from dicom_node.logs import configure_logging
 from dicom_node.progress import Progress
 from dicom_node.terminal import WRONG_SETTINGS, OutOption, err_console, fail, out_console
+from inference.evaluation.compare import CompareError, markdown
+from inference.evaluation.compare import compare as side_by_side
 
 
 def train(recipe: Path, out: OutOption) -> None:
@@ -34,15 +37,34 @@ def evaluate(
     data: Annotated[Path, typer.Argument(help="Folder of a data set, in a layout that recipes know.")],
     out: OutOption,
     split: Annotated[str, typer.Option(help="Which part of the data set.")] = "valid",
+    *,
+    card: Annotated[bool, typer.Option("--write-card", help="Put the figures into the package's card.")] = False,
 ) -> None:
     """How good a package is on pictures it has not seen, with intervals: a page and a JSON file."""
-    from inference.evaluation.run import EvaluationError  # noqa: PLC0415  # torch takes seconds to import
-    from inference.evaluation.run import evaluate as measure  # noqa: PLC0415
+    from inference.evaluation import run  # noqa: PLC0415  # torch takes seconds to import
 
     configure_logging("warning")
     try:
-        evaluation = measure(package, data, split, out)
-    except EvaluationError as error:
+        evaluation = run.evaluate(package, data, split, out)
+    except run.EvaluationError as error:
         fail(str(error), WRONG_SETTINGS)
+    if card:
+        run.write_card(package, evaluation)
     out_console.print(tables.evaluation_table(evaluation))
     typer.echo(f"evaluation.html and evaluation.json are in {out}")
+
+
+def compare(
+    evaluations: Annotated[list[Path], typer.Argument(help="Folders that `evaluate` wrote, or their evaluation.json.")],
+    out: OutOption,
+) -> None:
+    """Evaluations of several packages on the same data, side by side: a table, as Markdown and as JSON."""
+    try:
+        table = side_by_side(evaluations)
+    except CompareError as error:
+        fail(str(error), WRONG_SETTINGS)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "compare.md").write_text(markdown(table), encoding="utf-8")
+    content = [dict(zip(table.header, row, strict=True)) for row in table.rows]
+    (out / "compare.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
+    out_console.print(tables.plain_table(table))

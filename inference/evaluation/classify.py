@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torchmetrics.functional.classification import (
     binary_auroc,
     binary_recall,
@@ -19,12 +22,49 @@ from torchmetrics.functional.classification import (
 )
 
 from inference.cards import Labels
-from inference.evaluation.figures import Evaluation, Figure, Statistic, Table, bootstrap
-from inference.evaluation.source import picture_volume
+from inference.evaluation import plots
+from inference.evaluation.figures import Evaluation, Figure, Gallery, Measure, Statistic, Table, bootstrap
+from inference.evaluation.source import readable
+from inference.findings import Classification
 from inference.models import Classifier
+from inference.volume import Volume
 
 _RESAMPLES = 500
 _BINS = 15
+#: Sources of fewer pictures have no figures of their own.
+_LEAST_OF_A_SOURCE = 20
+_WORST = 8
+
+_PER_CLASS: Mapping[str, Callable[..., Tensor]] = {
+    "sensitivity": binary_recall,
+    "specificity": binary_specificity,
+    "AUC": binary_auroc,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Case:
+    """A picture, what is known of it, and what was answered."""
+
+    row: Mapping[str, str]
+    volume: Volume
+    answers: Mapping[str, Classification]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """One question over the cases that have a truth for it: scores (n, classes), labels (n)."""
+
+    question: str
+    classes: Sequence[str]
+    cases: Sequence[_Case]
+    scores: Tensor
+    labels: Tensor
+    minimum: float
+
+    @property
+    def subjects(self) -> list[str]:
+        return [case.row["subject"] for case in self.cases]
 
 
 def evaluate(model: Classifier, root: Path, split: str) -> Evaluation:
@@ -32,22 +72,18 @@ def evaluate(model: Classifier, root: Path, split: str) -> Evaluation:
     or else in one of the question's own name."""
     with (root / "labels.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == split]
-    card, figures, tables = model.package.card, list[Figure](), list[Table]()
-    answers = [model.answers(picture_volume(root / row["path"])) for row in rows]
+    card, figures, tables, galleries = model.package.card, list[Figure](), list[Table](), list[Gallery]()
+    cases = [_Case(row, volume, model.answers(volume)) for row, volume in readable(root, rows)]
     for question, classes in card.questions.items():
         rule = card.labels.get(question, Labels(column=question))
-        asked = [index for index, row in enumerate(rows) if asks(rule, classes, row)]
-        if not asked:
-            continue
-        labels = np.array([classes.index(rows[index][rule.column]) for index in asked])
-        scores = np.array([[score for _, score in answers[index][question].scores] for index in asked], np.float32)
-        subjects = [rows[index]["subject"] for index in asked]
         minimum = card.operating_point.minimum_score.get(question, 0.0)
-        statistics = _statistics(classes, torch.from_numpy(scores), torch.from_numpy(labels), minimum)
-        figures += [
-            bootstrap(f"{question}: {name}", statistic, subjects, _RESAMPLES) for name, statistic in statistics.items()
-        ]
-        tables.append(_confusion(question, classes, scores, labels))
+        asked = _asked(question, classes, rule, cases, minimum)
+        if not asked.cases:
+            continue
+        figures += [bootstrap(measure, asked.subjects, _RESAMPLES) for measure in _measures(asked)]
+        figures += _outside(asked, rule, cases)
+        tables.append(_confusion(asked))
+        galleries += _galleries(asked)
     return Evaluation(
         package=card.name,
         version=card.version,
@@ -55,10 +91,11 @@ def evaluate(model: Classifier, root: Path, split: str) -> Evaluation:
         task=card.task,
         data=root.name,
         split=split,
-        subjects=len({row["subject"] for row in rows}),
+        subjects=len({case.row["subject"] for case in cases}),
         resamples=_RESAMPLES,
         figures=tuple(figures),
         tables=tuple(tables),
+        galleries=tuple(galleries),
     )
 
 
@@ -67,48 +104,101 @@ def asks(labels: Labels, classes: Sequence[str], row: Mapping[str, str]) -> bool
     return row.get(labels.column) in classes and all(row.get(name) == value for name, value in labels.where.items())
 
 
-def _statistics(
-    classes: Sequence[str], scores: torch.Tensor, labels: torch.Tensor, minimum: float
-) -> dict[str, Statistic]:
-    """By name, over chosen cases."""
-    count = len(classes)
+def is_outside(labels: Labels, classes: Sequence[str], row: Mapping[str, str]) -> bool:
+    """Whether a row comes as far as the question and is none of its classes."""
+    return row.get(labels.column, "") not in ("", *classes) and all(
+        row.get(name) == value for name, value in labels.where.items()
+    )
 
-    def over(compute: Callable[..., torch.Tensor], **settings: object) -> Statistic:
-        def statistic(cases: NDArray[np.int64]) -> float:
-            chosen = torch.from_numpy(cases)
-            return float(compute(scores[chosen], labels[chosen], num_classes=count, **settings))
 
-        return statistic
+def _asked(question: str, classes: Sequence[str], rule: Labels, cases: Sequence[_Case], minimum: float) -> _Asked:
+    chosen = [case for case in cases if asks(rule, classes, case.row)]
+    scores = [[score for _, score in case.answers[question].scores] for case in chosen]
+    labels = [classes.index(case.row[rule.column]) for case in chosen]
+    return _Asked(question, classes, chosen, torch.tensor(scores), torch.tensor(labels), minimum)
 
-    def of_class(compute: Callable[..., torch.Tensor], number: int) -> Statistic:
-        def statistic(cases: NDArray[np.int64]) -> float:
-            chosen = torch.from_numpy(cases)
-            is_class, score = labels[chosen] == number, scores[chosen, number]
-            if is_class.all() or not is_class.any():
-                return float("nan")
-            called = (scores[chosen].argmax(1) == number).float()
-            return float(compute(score if compute is binary_auroc else called, is_class.long()))
 
-        return statistic
-
-    found: dict[str, Statistic] = {
-        "accuracy": over(multiclass_accuracy, average="micro"),
-        "balanced accuracy": over(multiclass_accuracy, average="macro"),
-        "calibration error": over(multiclass_calibration_error, n_bins=_BINS),
-        "turned away": lambda cases: float((scores[torch.from_numpy(cases)].max(1).values < minimum).float().mean()),
-    }
-    per_class: dict[str, Callable[..., torch.Tensor]] = {
-        "sensitivity": binary_recall,
-        "specificity": binary_specificity,
-        "AUC": binary_auroc,
-    }
+def _measures(asked: _Asked) -> Iterator[Measure]:
+    """Of all cases, of each source, of each class against the others."""
+    question, classes = asked.question, asked.classes
+    yield Measure(f"{question}: accuracy", _over(asked, multiclass_accuracy, average="micro"))
+    yield Measure(f"{question}: balanced accuracy", _over(asked, multiclass_accuracy, average="macro"))
+    yield Measure(f"{question}: calibration error", _over(asked, multiclass_calibration_error, n_bins=_BINS))
+    yield Measure(
+        f"{question}: turned away",
+        lambda cases: float((asked.scores[torch.from_numpy(cases)].max(1).values < asked.minimum).float().mean()),
+    )
+    for source, count in sorted(Counter(case.row.get("source", "") for case in asked.cases).items()):
+        if source and count >= _LEAST_OF_A_SOURCE:
+            yield Measure(f"{question}: accuracy, source {source}", _of_source(asked, source), source=source)
     for number, name in enumerate(classes):
-        if (labels == number).any() and not (labels == number).all():
-            found |= {f"{name}, {figure}": of_class(compute, number) for figure, compute in per_class.items()}
-    return found
+        is_class = asked.labels == number
+        if is_class.any() and not is_class.all():
+            for figure, compute in _PER_CLASS.items():
+                statistic = _of_class(asked, compute, number)
+                yield Measure(f"{question}: {name}, {figure}", statistic, class_name=name)
 
 
-def _confusion(question: str, classes: Sequence[str], scores: NDArray[np.float32], labels: NDArray[np.int64]) -> Table:
-    counts = multiclass_confusion_matrix(torch.from_numpy(scores), torch.from_numpy(labels), num_classes=len(classes))
-    rows = tuple((name, *(str(int(count)) for count in row)) for name, row in zip(classes, counts, strict=True))
-    return Table(f"{question}: answers (across) to truths (down)", ("truth", *classes), rows)
+def _over(asked: _Asked, compute: Callable[..., Tensor], **settings: object) -> Statistic:
+    def statistic(cases: NDArray[np.int64]) -> float:
+        chosen = torch.from_numpy(cases)
+        return float(compute(asked.scores[chosen], asked.labels[chosen], num_classes=len(asked.classes), **settings))
+
+    return statistic
+
+
+def _of_source(asked: _Asked, source: str) -> Statistic:
+    is_of_it = np.array([case.row.get("source") == source for case in asked.cases])
+    right = (asked.scores.argmax(1) == asked.labels).numpy()
+
+    def statistic(cases: NDArray[np.int64]) -> float:
+        chosen = cases[is_of_it[cases]]
+        return float(right[chosen].mean()) if len(chosen) else float("nan")
+
+    return statistic
+
+
+def _of_class(asked: _Asked, compute: Callable[..., Tensor], number: int) -> Statistic:
+    def statistic(cases: NDArray[np.int64]) -> float:
+        chosen = torch.from_numpy(cases)
+        is_class, score = asked.labels[chosen] == number, asked.scores[chosen, number]
+        if is_class.all() or not is_class.any():
+            return float("nan")
+        called = (asked.scores[chosen].argmax(1) == number).float()
+        return float(compute(score if compute is binary_auroc else called, is_class.long()))
+
+    return statistic
+
+
+def _outside(asked: _Asked, rule: Labels, cases: Sequence[_Case]) -> Iterator[Figure]:
+    """How much of what is none of the classes is turned away."""
+    strange = [case for case in cases if is_outside(rule, asked.classes, case.row)]
+    if not strange:
+        return
+    refused = np.array([case.answers[asked.question].score < asked.minimum for case in strange])
+    measure = Measure(f"{asked.question}: outside turned away", lambda chosen: float(refused[chosen].mean()))
+    yield bootstrap(measure, [case.row["subject"] for case in strange], _RESAMPLES)
+
+
+def _confusion(asked: _Asked) -> Table:
+    counts = multiclass_confusion_matrix(asked.scores, asked.labels, num_classes=len(asked.classes))
+    rows = tuple((name, *(str(int(count)) for count in row)) for name, row in zip(asked.classes, counts, strict=True))
+    return Table(f"{asked.question}: answers (across) to truths (down)", ("truth", *asked.classes), rows)
+
+
+def _galleries(asked: _Asked) -> tuple[Gallery, ...]:
+    sure, answer = asked.scores.max(1)
+    wrong = [index for index in sure.argsort(descending=True).tolist() if answer[index] != asked.labels[index]]
+    worst = tuple(
+        plots.thumbnail(
+            asked.cases[index].volume.pixels[0],
+            f"{asked.cases[index].row['path']}: {asked.classes[int(asked.labels[index])]}, answered "
+            f"{asked.classes[int(answer[index])]} {float(sure[index]):.2f}",
+        )
+        for index in wrong[:_WORST]
+    )
+    curves = (
+        plots.reliability(f"{asked.question}: reliability", asked.scores, asked.labels),
+        plots.roc(f"{asked.question}: ROC", asked.classes, asked.scores, asked.labels),
+    )
+    return Gallery(f"{asked.question}: curves", curves), Gallery(f"{asked.question}: surest wrong answers", worst)

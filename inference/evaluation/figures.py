@@ -23,6 +23,9 @@ class Figure:
     high: float
     #: Cases it was measured on.
     cases: int
+    #: Empty: of all classes, of all sources.
+    class_name: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,23 @@ class Table:
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of the page, PNG or SVG, with a line below it."""
+
+    content: bytes
+    caption: str
+    kind: str = "png"
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Pictures that belong together."""
+
+    title: str
+    pictures: tuple[Picture, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +69,21 @@ class Evaluation:
     resamples: int
     figures: tuple[Figure, ...]
     tables: tuple[Table, ...]
+    #: Shown on the page only.
+    galleries: tuple[Gallery, ...] = ()
 
 
-def bootstrap(name: str, statistic: Statistic, subjects: Sequence[str], resamples: int) -> Figure:
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A statistic with its name, of everything or of one class or source."""
+
+    name: str
+    statistic: Statistic
+    class_name: str = ""
+    source: str = ""
+
+
+def bootstrap(measure: Measure, subjects: Sequence[str], resamples: int) -> Figure:
     """The statistic over all cases, with its interval when subjects (one name per case) are drawn with replacement.
 
     Pictures of one patient resemble each other: drawing them one by one would promise more than they tell.
@@ -63,7 +95,8 @@ def bootstrap(name: str, statistic: Statistic, subjects: Sequence[str], resample
     values = []
     for _ in range(resamples):
         drawn = generator.integers(len(groups), size=len(groups))
-        values.append(statistic(np.concatenate([groups[number] for number in drawn])))
+        values.append(measure.statistic(np.concatenate([groups[number] for number in drawn])))
     known = [value for value in values if not np.isnan(value)]
     low, high = np.percentile(known, (2.5, 97.5)) if known else (float("nan"), float("nan"))
-    return Figure(name, statistic(cases), float(low), float(high), len(cases))
+    value = measure.statistic(cases)
+    return Figure(measure.name, value, float(low), float(high), len(cases), measure.class_name, measure.source)

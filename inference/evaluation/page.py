@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
-from inference.evaluation.figures import Table
+from inference.evaluation.figures import Gallery, Picture, Table
 
 _STYLE = """
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem; max-width: 60rem }
@@ -17,23 +16,6 @@ td:first-child, th { text-align: left }
 figure { display: inline-block; margin: .5rem; max-width: 100%; vertical-align: top }
 figcaption { font-size: 12px; max-width: 16rem }
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture in the page: PNG or SVG, with a line below it."""
-
-    content: bytes
-    caption: str
-    kind: str = "png"
-
-
-@dataclass(frozen=True, slots=True)
-class Gallery:
-    """Pictures that belong together."""
-
-    title: str
-    pictures: tuple[Picture, ...]
 
 
 def html_page(title: str, introduction: str, parts: Sequence[Table | Gallery]) -> str:

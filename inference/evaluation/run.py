@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from inference.cards import CARD_FILE, Card, CardFigure
 from inference.evaluation import classify, detect, segment
+from inference.evaluation.compare import EVALUATION_FILE
 from inference.evaluation.figures import Evaluation, Figure, Table
 from inference.evaluation.page import html_page
 from inference.models import Classifier, Detector, Model, Segmenter, load
@@ -39,9 +42,39 @@ def evaluate(folder: Path, data: Path, split: str, out: Path) -> Evaluation:
         raise EvaluationError(f"{data} has no {marker}, so that it is no data set for {task}; name its folder")
     evaluation = measure(model, data, split)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "evaluation.json").write_text(json.dumps(asdict(evaluation), indent=2), encoding="utf-8")
+    content = {name: part for name, part in asdict(evaluation).items() if name != "galleries"}
+    content["figures"] = [{key: _known(value) for key, value in figure.items()} for figure in content["figures"]]
+    (out / EVALUATION_FILE).write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
     (out / "evaluation.html").write_text(page(evaluation), encoding="utf-8")
     return evaluation
+
+
+def card_figures(evaluation: Evaluation) -> tuple[CardFigure, ...]:
+    """What of an evaluation belongs into the package's card: every figure that is a number."""
+    return tuple(
+        CardFigure(
+            name=figure.name,
+            value=round(figure.value, 4),
+            low=round(figure.low, 4),
+            high=round(figure.high, 4),
+            cases=figure.cases,
+            source=figure.source,
+            class_name=figure.class_name,
+        )
+        for figure in evaluation.figures
+        if all(math.isfinite(number) for number in (figure.value, figure.low, figure.high))
+    )
+
+
+def write_card(folder: Path, evaluation: Evaluation) -> None:
+    """Put the figures into the card of the package in `folder`, whose weights stay as they are."""
+    card = Card.model_validate_json((folder / CARD_FILE).read_bytes())
+    card.model_copy(update={"figures": card_figures(evaluation)}).save(folder)
+
+
+def _known(value: object) -> object:
+    """None for what is no number: JSON knows no NaN."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def page(evaluation: Evaluation) -> str:
@@ -56,7 +89,7 @@ def page(evaluation: Evaluation) -> str:
         ("figure", "value", "95 % interval", "cases"),
         tuple(_row(figure) for figure in evaluation.figures),
     )
-    return html_page(title, introduction, (figures, *evaluation.tables))
+    return html_page(title, introduction, (figures, *evaluation.tables, *evaluation.galleries))
 
 
 def _row(figure: Figure) -> tuple[str, ...]:

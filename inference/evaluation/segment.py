@@ -11,19 +11,21 @@ from monai.metrics.meandice import compute_dice
 from monai.metrics.meaniou import compute_iou
 from numpy.typing import NDArray
 
-from inference.evaluation.figures import Evaluation, Statistic, Table, bootstrap
+from inference.evaluation.figures import Evaluation, Gallery, Measure, Picture, Statistic, Table, bootstrap
+from inference.evaluation.plots import with_outlines
 from inference.evaluation.source import stack_volume
 from inference.interpret import lesions
 from inference.models import Segmenter
 from inference.training.slices import read_patient, rows_by_patient
 
 _RESAMPLES = 1000
+_WORST = 6
 
 
 def evaluate(model: Segmenter, root: Path, split: str) -> Evaluation:
     """Dice and intersection over union per patient and pooled, 95 % Hausdorff distance in pixels of a slice, and the
     error of the volume, over all patients of the split."""
-    card, masks, truths = model.package.card, [], []
+    card, stacks, masks, truths = model.package.card, [], [], []
     patients = rows_by_patient(root, split)
     ((name,),) = card.questions.values()
     for rows in patients.values():
@@ -32,6 +34,7 @@ def evaluate(model: Segmenter, root: Path, split: str) -> Evaluation:
         found = lesions(volume, model.scores(volume), name, card.operating_point)
         masks.append(np.any([segment.mask for segment in found], axis=0) if found else np.zeros(truth.shape, np.bool_))
         truths.append(truth > 0)
+        stacks.append(flair)
     values = {patient: _measure(*pair) for patient, *pair in zip(patients, masks, truths, strict=True)}
     counts = np.array([[(m & t).sum(), (m | t).sum()] for m, t in zip(masks, truths, strict=True)])
     statistics: dict[str, Statistic] = {
@@ -40,6 +43,11 @@ def evaluate(model: Segmenter, root: Path, split: str) -> Evaluation:
     statistics["pooled IoU"] = lambda cases: float(counts[cases, 0].sum() / max(counts[cases, 1].sum(), 1))
     header = next(iter(values.values()))
     worst = sorted(values, key=lambda patient: values[patient]["Dice"])
+    numbers = {patient: number for number, patient in enumerate(patients)}
+    pictures = tuple(
+        _worst_slice(stacks[number], truths[number], masks[number], f"{patient}, Dice {values[patient]['Dice']:.2f}")
+        for patient, number in ((patient, numbers[patient]) for patient in worst[:_WORST])
+    )
     rows_of = tuple((patient, *(f"{value:.3f}" for value in values[patient].values())) for patient in worst)
     return Evaluation(
         package=card.name,
@@ -50,9 +58,18 @@ def evaluate(model: Segmenter, root: Path, split: str) -> Evaluation:
         split=split,
         subjects=len(patients),
         resamples=_RESAMPLES,
-        figures=tuple(bootstrap(n, statistic, list(patients), _RESAMPLES) for n, statistic in statistics.items()),
+        figures=tuple(bootstrap(Measure(n, each), list(patients), _RESAMPLES) for n, each in statistics.items()),
         tables=(Table("patients, the worst first", ("patient", *header), rows_of),),
+        galleries=(Gallery("worst patients: truth in green, answer in orange", pictures),),
     )
+
+
+def _worst_slice(
+    stack: NDArray[np.float32], truth: NDArray[np.bool_], mask: NDArray[np.bool_], caption: str
+) -> Picture:
+    """The slice with the largest error, in pixels."""
+    number = int((truth ^ mask).sum((1, 2)).argmax())
+    return with_outlines(stack[number], truth[number], mask[number], f"{caption}, slice {number + 1}")
 
 
 def _measure(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -124,9 +124,8 @@ def at_threshold(found: list[list[Region]], pictures: BoxedPictures, threshold: 
     boxes in vain per picture."""
     right = wrong = 0
     for boxes, truths in zip(found, pictures.boxes, strict=True):
-        chosen = [box for box in sorted(boxes, key=lambda box: -box.score) if box.score > threshold]
-        hits = _hits(_corners(chosen), truths)
-        right, wrong = right + hits, wrong + len(chosen) - hits
+        met = meets([box for box in boxes if box.score > threshold], truths)
+        right, wrong = right + sum(met), wrong + len(met) - sum(met)
     total = sum(map(len, pictures.boxes))
     return {
         "threshold": threshold,
@@ -137,17 +136,22 @@ def at_threshold(found: list[list[Region]], pictures: BoxedPictures, threshold: 
     }
 
 
-def _hits(boxes: Tensor, truths: Tensor) -> int:
-    """How many truths are met when each box, the best first, takes the truth it overlaps most, if that is free."""
-    free = set(range(len(truths)))
-    for overlaps in box_iou(boxes, truths) if len(truths) and len(boxes) else ():
-        best = int(overlaps.argmax())
-        if float(overlaps[best]) >= 0.5:
+def meets(boxes: Sequence[Region], truths: Tensor) -> list[bool]:
+    """Which boxes meet a truth (n, 4): each, the best first, takes the one it overlaps most, if by half and not taken
+    yet."""
+    met, free = [False] * len(boxes), set(range(len(truths)))
+    if not len(truths) or not boxes:
+        return met
+    overlaps = box_iou(_corners(boxes), truths)
+    for index in sorted(range(len(boxes)), key=lambda index: -boxes[index].score):
+        best = int(overlaps[index].argmax())
+        if best in free and float(overlaps[index, best]) >= 0.5:
             free.discard(best)
-    return len(truths) - len(free)
+            met[index] = True
+    return met
 
 
-def _corners(boxes: list[Region]) -> Tensor:
+def _corners(boxes: Sequence[Region]) -> Tensor:
     return torch.tensor([[box.left, box.top, box.right, box.bottom] for box in boxes]).view(-1, 4)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from inference.cards import WEIGHTS_FILE, Card, Labels, Training
+from inference.cards import CARD_FILE, WEIGHTS_FILE, Card, Labels, Training
+from inference.evaluation.run import evaluate, write_card
 from inference.findings import Task
 from inference.registry import BrokenPackage, Package, open_package, sha256_of
 from inference.training.classify import ClassifierCourse
@@ -73,4 +74,5 @@ def train(recipe_path: Path, out: Path, *, today: datetime.date, on_step: Callab
     package = open_package(folder)
     if isinstance(package, BrokenPackage):
         raise RecipeError(f"{recipe_path}: the package made is not usable: {package.reason}")
-    return package
+    write_card(folder, evaluate(folder, recipe.data.root, "valid", out / "evaluation"))
+    return Package(folder, Card.model_validate_json((folder / CARD_FILE).read_bytes()), sha256_of(folder / CARD_FILE))

@@ -21,7 +21,7 @@ def test_help_names_every_command():
     """What a new user types first."""
     told = run("--help")
     assert told.returncode == 0
-    for command in ("serve", "check", "demo", "analyze", "status", "models", "send", "train", "evaluate"):
+    for command in ("serve", "check", "demo", "analyze", "status", "models", "send", "train", "evaluate", "compare"):
         assert command in told.stdout
 
 

@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from inference.cards import Labels, OperatingPoint
 from inference.evaluation import classify, detect, segment
 from inference.evaluation.classify import asks
-from inference.evaluation.figures import bootstrap
-from inference.evaluation.run import EvaluationError, evaluate, page
+from inference.evaluation.compare import CompareError, compare, markdown
+from inference.evaluation.figures import Measure, bootstrap
+from inference.evaluation.run import EvaluationError, evaluate, page, write_card
 from inference.findings import Region, Task
 from inference.interpret import classification
 from inference.models import Classifier, Detector, Segmenter
@@ -28,8 +30,8 @@ def test_the_interval_of_subjects_is_wider_than_that_of_pictures():
     """Ten pictures of one patient that agree are one patient's worth of evidence."""
     values = np.repeat(np.random.default_rng(0).normal(size=20), 10)
     subjects = [f"s{number // 10}" for number in range(200)]
-    by_subject = bootstrap("mean", mean_of(values), subjects, 300)
-    by_picture = bootstrap("mean", mean_of(values), [str(number) for number in range(200)], 300)
+    by_subject = bootstrap(Measure("mean", mean_of(values)), subjects, 300)
+    by_picture = bootstrap(Measure("mean", mean_of(values)), [str(number) for number in range(200)], 300)
     assert by_subject.value == by_picture.value == pytest.approx(values.mean())
     assert by_subject.low < by_subject.value < by_subject.high
     assert by_subject.high - by_subject.low > 2 * (by_picture.high - by_picture.low)
@@ -39,7 +41,7 @@ def test_the_interval_of_subjects_is_wider_than_that_of_pictures():
 def test_the_interval_holds_what_it_should():
     """For 100 subjects of unit variance the mean is known to about 0.2 either way."""
     values = np.random.default_rng(1).normal(size=100)
-    figure = bootstrap("mean", mean_of(values), [str(number) for number in range(100)], 500)
+    figure = bootstrap(Measure("mean", mean_of(values)), [str(number) for number in range(100)], 500)
     assert figure.high - figure.low == pytest.approx(4 * values.std() / 10, rel=0.2)
 
 
@@ -76,7 +78,11 @@ def test_a_classifier_is_measured_question_by_question(tmp_path, packages):
     assert values["modality: mr, AUC"].value == 1
     assert values["region: accuracy"].cases == 2
     assert values["region: turned away"].value == 1
+    assert (values["region: outside turned away"].value, values["region: outside turned away"].cases) == (1, 4)
+    assert values["modality: mr, AUC"].class_name == "mr"
     assert "region: knee, sensitivity" not in values
+    assert [gallery.title for gallery in found.galleries[:2]] == ["modality: curves", "modality: surest wrong answers"]
+    assert [len(gallery.pictures) for gallery in found.galleries[:2]] == [2, 0]
     assert (found.subjects, found.split, found.data) == (3, "valid", "data")
     confusion = next(table for table in found.tables if table.title.startswith("modality"))
     assert confusion.rows == (("ct", "2", "0"), ("mr", "0", "4"))
@@ -120,6 +126,7 @@ def test_a_segmenter_is_measured_patient_by_patient(tmp_path, packages, shift, d
     assert values["HD95 in pixels"] == pytest.approx(distance, abs=0.5)
     assert values["volume error"] == 0
     assert found.tables[0].rows[0][0] == "c"
+    assert found.galleries[0].pictures[0].caption == f"c, Dice {dice:.2f}, slice 1"
 
 
 def test_a_segmenter_that_finds_nothing_has_no_distance(tmp_path, packages):
@@ -156,6 +163,10 @@ def test_a_detector_is_measured_over_pictures(tmp_path, packages):
     assert values["boxes in vain per picture above 0.5"] == pytest.approx(1 / 4)
     assert 0.7 < values["AP50"] <= 1
     assert len(found.tables[0].rows) == 9
+    assert values["mean sensitivity at 1/8 to 8 boxes in vain per picture"] == pytest.approx(
+        (2 * 0.75 + 5) / 7, abs=0.2
+    )
+    assert [len(gallery.pictures) for gallery in found.galleries] == [1, 1, 0]
 
 
 def test_a_real_package_is_evaluated_from_its_folder(tmp_path, packages):
@@ -168,6 +179,79 @@ def test_a_real_package_is_evaluated_from_its_folder(tmp_path, packages):
     assert "Research use only" in page(found)
     assert f"{found.figures[0].value:.3f}" in page(found)
     assert "http" not in page(found)
+    assert page(found).count("<img") >= 3
+
+
+def test_a_corrupt_picture_is_named_and_left_out(tmp_path, packages, caplog):
+    """The others are measured."""
+    root = pictures.labelled(tmp_path / "data")
+    (root / "images" / "20.jpg").write_text("no picture")
+    found = classify.evaluate(ByBrightness(open_package(write_package(packages / "c"))), root, "valid")
+    assert found.figures[0].cases == 5
+    assert "images/20.jpg" in caplog.text
+
+
+def test_wrong_answers_are_shown_the_surest_first(tmp_path, packages):
+    """With file, truth and answer."""
+    root = pictures.labelled(tmp_path / "data")
+    model = ByBrightness(open_package(write_package(packages / "c")))
+    model.answers = lambda volume: {
+        name: classification(classes, np.array([[0.9] + [0.1] * (len(classes) - 1)], np.float32), (0,))
+        for name, classes in model.package.card.questions.items()
+    }
+    worst = classify.evaluate(model, root, "valid").galleries[1]
+    assert len(worst.pictures) == 4
+    assert worst.pictures[0].caption.endswith(".jpg: mr, answered ct 0.90")
+    assert worst.pictures[0].content.startswith(b"\x89PNG")
+
+
+def test_sources_have_figures_of_their_own(tmp_path, packages):
+    """If they have enough pictures."""
+    rows = [{"modality": "ct", "source": "few" if n < 5 else "many", "subject": str(n)} for n in range(30)]
+    cases = [classify._Case(row, None, {}) for row in rows]
+    scores = torch.tensor([[0.2, 0.8]] * 10 + [[0.8, 0.2]] * 20)
+    asked = classify._Asked("modality", ("ct", "mr"), cases, scores, torch.zeros(30, dtype=torch.long), 0.0)
+    by_source = {measure.source: measure for measure in classify._measures(asked) if measure.source}
+    assert list(by_source) == ["many"]
+    assert by_source["many"].statistic(np.arange(30)) == pytest.approx(20 / 25)
+
+
+def test_figures_go_into_the_card(tmp_path, packages):
+    """What is no number does not; digest and card stay in step, the weights as they are."""
+    root, folder = pictures.labelled(tmp_path / "data"), write_package(packages / "c")
+    before = open_package(folder)
+    found = evaluate(folder, root, "valid", tmp_path / "out")
+    write_card(folder, found)
+    after = open_package(folder)
+    assert after.card.weights_sha256 == before.card.weights_sha256
+    assert after.card.figures[0].name == found.figures[0].name
+    assert 0 < len(after.card.figures) <= len(found.figures)
+
+
+def test_evaluations_of_the_same_data_stand_side_by_side(tmp_path, packages):
+    """A column each; what only one has is empty in the other."""
+    root = pictures.labelled(tmp_path / "data")
+    for name, questions in (("a", None), ("b", {"modality": ("ct", "mr")})):
+        folder = write_package(packages / name, questions=questions)
+        evaluate(folder, root, "valid", tmp_path / name)
+    table = compare([tmp_path / "a", tmp_path / "b" / "evaluation.json"])
+    assert table.header == ("figure", "a 1.0.0", "b 1.0.0")
+    cells = {row[0]: row[1:] for row in table.rows}
+    assert all(cells["modality: accuracy"])
+    assert cells["region: accuracy"][1] == ""
+    assert markdown(table).splitlines()[0] == "| figure | a 1.0.0 | b 1.0.0 |"
+
+
+def test_evaluations_of_other_data_do_not(tmp_path, packages):
+    """Nor does what is no evaluation."""
+    folder = write_package(packages / "a")
+    evaluate(folder, pictures.labelled(tmp_path / "data"), "valid", tmp_path / "a")
+    content = json.loads((tmp_path / "a" / "evaluation.json").read_text())
+    (tmp_path / "b.json").write_text(json.dumps({**content, "split": "train"}))
+    (tmp_path / "c.json").write_text("[]")
+    for other, told in (("b.json", "data, train"), ("c.json", "is no evaluation"), ("d.json", "cannot be read")):
+        with pytest.raises(CompareError, match=told):
+            compare([tmp_path / "a", tmp_path / other])
 
 
 def test_what_cannot_be_evaluated_is_told(tmp_path, packages):
