@@ -1,8 +1,7 @@
-"""A classifier over a labels.csv: each picture is a volume of one slice, answered as the node would answer it."""
+"""A classifier over a data set: each picture or stack is a volume, answered as the node would answer it."""
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +21,13 @@ from torchmetrics.functional.classification import (
 )
 
 from inference.cards import Labels
+from inference.datasets.example import Example, readable
+from inference.datasets.layouts import examples_of
 from inference.evaluation import plots
 from inference.evaluation.figures import Evaluation, Figure, Gallery, Measure, Statistic, Table, bootstrap
-from inference.evaluation.source import readable
+from inference.evaluation.source import volume_of
 from inference.findings import Classification
 from inference.models import Classifier
-from inference.volume import Volume
 
 _RESAMPLES = 500
 _BINS = 15
@@ -46,9 +46,14 @@ _PER_CLASS: Mapping[str, Callable[..., Tensor]] = {
 class _Case:
     """A picture, what is known of it, and what was answered."""
 
-    row: Mapping[str, str]
-    volume: Volume
+    example: Example
+    #: Its middle slice (row, column[, RGB]).
+    pixels: NDArray[np.float32]
     answers: Mapping[str, Classification]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.example.labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,16 +69,17 @@ class _Asked:
 
     @property
     def subjects(self) -> list[str]:
-        return [case.row["subject"] for case in self.cases]
+        return [case.example.subject for case in self.cases]
 
 
 def evaluate(model: Classifier, root: Path, split: str) -> Evaluation:
-    """Every question of the card, over the rows of the split that have a truth for it: in the column its card names,
-    or else in one of the question's own name."""
-    with (root / "labels.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+    """Every question of the card, over the examples of the split that have a truth for it: under the label its card
+    names, or else under the question's own name."""
     card, figures, tables, galleries = model.package.card, list[Figure](), list[Table](), list[Gallery]()
-    cases = [_Case(row, volume, model.answers(volume)) for row, volume in readable(root, rows)]
+    cases = [
+        _Case(example, stack.pixels[len(stack.pixels) // 2], model.answers(volume_of(stack)))
+        for example, stack in readable(examples_of(root, split))
+    ]
     for question, classes in card.questions.items():
         rule = card.labels.get(question, Labels(column=question))
         minimum = card.operating_point.minimum_score.get(question, 0.0)
@@ -91,7 +97,7 @@ def evaluate(model: Classifier, root: Path, split: str) -> Evaluation:
         task=card.task,
         data=root.name,
         split=split,
-        subjects=len({case.row["subject"] for case in cases}),
+        subjects=len({case.example.subject for case in cases}),
         resamples=_RESAMPLES,
         figures=tuple(figures),
         tables=tuple(tables),
@@ -112,9 +118,9 @@ def is_outside(labels: Labels, classes: Sequence[str], row: Mapping[str, str]) -
 
 
 def _asked(question: str, classes: Sequence[str], rule: Labels, cases: Sequence[_Case], minimum: float) -> _Asked:
-    chosen = [case for case in cases if asks(rule, classes, case.row)]
+    chosen = [case for case in cases if asks(rule, classes, case.labels)]
     scores = [[score for _, score in case.answers[question].scores] for case in chosen]
-    labels = [classes.index(case.row[rule.column]) for case in chosen]
+    labels = [classes.index(case.labels[rule.column]) for case in chosen]
     return _Asked(question, classes, chosen, torch.tensor(scores), torch.tensor(labels), minimum)
 
 
@@ -128,7 +134,7 @@ def _measures(asked: _Asked) -> Iterator[Measure]:
         f"{question}: turned away",
         lambda cases: float((asked.scores[torch.from_numpy(cases)].max(1).values < asked.minimum).float().mean()),
     )
-    for source, count in sorted(Counter(case.row.get("source", "") for case in asked.cases).items()):
+    for source, count in sorted(Counter(case.labels.get("source", "") for case in asked.cases).items()):
         if source and count >= _LEAST_OF_A_SOURCE:
             yield Measure(f"{question}: accuracy, source {source}", _of_source(asked, source), source=source)
     for number, name in enumerate(classes):
@@ -148,7 +154,7 @@ def _over(asked: _Asked, compute: Callable[..., Tensor], **settings: object) -> 
 
 
 def _of_source(asked: _Asked, source: str) -> Statistic:
-    is_of_it = np.array([case.row.get("source") == source for case in asked.cases])
+    is_of_it = np.array([case.labels.get("source") == source for case in asked.cases])
     right = (asked.scores.argmax(1) == asked.labels).numpy()
 
     def statistic(cases: NDArray[np.int64]) -> float:
@@ -172,12 +178,12 @@ def _of_class(asked: _Asked, compute: Callable[..., Tensor], number: int) -> Sta
 
 def _outside(asked: _Asked, rule: Labels, cases: Sequence[_Case]) -> Iterator[Figure]:
     """How much of what is none of the classes is turned away."""
-    strange = [case for case in cases if is_outside(rule, asked.classes, case.row)]
+    strange = [case for case in cases if is_outside(rule, asked.classes, case.labels)]
     if not strange:
         return
     refused = np.array([case.answers[asked.question].score < asked.minimum for case in strange])
     measure = Measure(f"{asked.question}: outside turned away", lambda chosen: float(refused[chosen].mean()))
-    yield bootstrap(measure, [case.row["subject"] for case in strange], _RESAMPLES)
+    yield bootstrap(measure, [case.example.subject for case in strange], _RESAMPLES)
 
 
 def _confusion(asked: _Asked) -> Table:
@@ -191,8 +197,8 @@ def _galleries(asked: _Asked) -> tuple[Gallery, ...]:
     wrong = [index for index in sure.argsort(descending=True).tolist() if answer[index] != asked.labels[index]]
     worst = tuple(
         plots.thumbnail(
-            asked.cases[index].volume.pixels[0],
-            f"{asked.cases[index].row['path']}: {asked.classes[int(asked.labels[index])]}, answered "
+            asked.cases[index].pixels,
+            f"{asked.cases[index].example.name}: {asked.classes[int(asked.labels[index])]}, answered "
             f"{asked.classes[int(answer[index])]} {float(sure[index]):.2f}",
         )
         for index in wrong[:_WORST]

@@ -12,13 +12,14 @@ import torch
 from monai.metrics.froc import compute_froc_curve_data, compute_froc_score
 from numpy.typing import NDArray
 
+from inference.datasets.example import readable
+from inference.datasets.layouts import examples_of
 from inference.evaluation.figures import Evaluation, Gallery, Measure, Picture, Statistic, Table, bootstrap
 from inference.evaluation.plots import free_response, with_boxes
-from inference.evaluation.source import stack_volume
+from inference.evaluation.source import volume_of
 from inference.findings import Region
 from inference.models import Detector
-from inference.training.boxes import BoxedPictures, read_labels
-from inference.training.boxes import pictures_of as pictures_in
+from inference.training.boxes import BoxedPictures, corners_of
 from inference.training.detect import at_threshold, average_precision, meets
 
 #: Each resample computes the whole curve.
@@ -38,6 +39,8 @@ class _Answered:
     """Picture by picture: grey values, boxes that were found, the truths (n, 4), both in parts of the picture."""
 
     names: list[str]
+    subjects: list[str]
+    sources: list[str]
     pictures: list[NDArray[np.float32]]
     found: list[list[Region]]
     truths: list[torch.Tensor]
@@ -46,8 +49,7 @@ class _Answered:
 def evaluate(model: Detector, root: Path, split: str) -> Evaluation:
     """Average precision over all boxes, free response, and sensitivity and boxes in vain at the card's threshold."""
     card = model.package.card
-    ((_, classes),) = card.questions.items()
-    answered = _answer(model, root, split, len(classes))
+    answered = _answer(model, root, split)
     at = card.operating_point.threshold
     curve = [at_threshold(answered.found, _boxes(answered.truths), threshold) for threshold in _THRESHOLDS]
     header = ("threshold", "sensitivity", "boxes in vain per picture", "precision")
@@ -58,32 +60,33 @@ def evaluate(model: Detector, root: Path, split: str) -> Evaluation:
         task=card.task,
         data=root.name,
         split=split,
-        subjects=len(answered.names),
+        subjects=len(set(answered.subjects)),
         resamples=_RESAMPLES,
-        figures=tuple(bootstrap(measure, answered.names, _RESAMPLES) for measure in _measures(answered, at)),
+        figures=tuple(bootstrap(measure, answered.subjects, _RESAMPLES) for measure in _measures(answered, at)),
         tables=(Table("thresholds", header, tuple(tuple(f"{row[key]:.3f}" for key in header) for row in curve)),),
         galleries=_galleries(answered, at),
     )
 
 
-def _answer(model: Detector, root: Path, split: str, classes: int) -> _Answered:
-    answered = _Answered([], [], [], [])
-    for path, pixels in pictures_in(root / "images" / split):
-        rows, columns = pixels.shape
-        size = torch.tensor([columns, rows] * 2)
-        boxes = model.boxes(stack_volume([pixels]), threshold=_ALL_BOXES)
-        labels = read_labels(root / "labels" / split / f"{path.stem}.txt", classes)[:, 1:]
-        corners = torch.cat([labels[:, :2] - labels[:, 2:] / 2, labels[:, :2] + labels[:, 2:] / 2], 1)
-        answered.names.append(path.stem)
-        answered.pictures.append(pixels)
+def _answer(model: Detector, root: Path, split: str) -> _Answered:
+    answered = _Answered([], [], [], [], [], [])
+    for example, stack in readable(examples_of(root, split)):
+        if stack.boxes is None:
+            continue
+        _, rows, columns = stack.pixels.shape
+        boxes = model.boxes(volume_of(stack), threshold=_ALL_BOXES)
+        answered.names.append(example.name)
+        answered.subjects.append(example.subject)
+        answered.sources.append(example.labels.get("source", ""))
+        answered.pictures.append(stack.pixels[0])
         answered.found.append([_scaled(box, rows, columns) for box in boxes])
-        answered.truths.append((corners * size).clamp(min=0).minimum(size) / size)
+        answered.truths.append(corners_of(stack.boxes))
     return answered
 
 
 def _measures(answered: _Answered, threshold: float) -> Iterator[Measure]:
-    def over(compute: _Compute, prefix: str = "") -> Statistic:
-        is_of_it = np.array([name.startswith(prefix) for name in answered.names])
+    def over(compute: _Compute, source: str = "") -> Statistic:
+        is_of_it = np.array([not source or each == source for each in answered.sources])
 
         def statistic(cases: NDArray[np.int64]) -> float:
             chosen = cases[is_of_it[cases]]
@@ -99,11 +102,11 @@ def _measures(answered: _Answered, threshold: float) -> Iterator[Measure]:
     yield Measure("mean sensitivity at 1/8 to 8 boxes in vain per picture", over(_froc_score))
     for name in ("precision", "sensitivity", "boxes in vain per picture"):
         yield Measure(f"{name} above {threshold:g}", over(_at(name, threshold)))
-    for source, count in sorted(Counter(_source_of(name) for name in answered.names).items()):
+    for source, count in sorted(Counter(answered.sources).items()):
         if source and count >= _LEAST_OF_A_SOURCE:
             yield Measure(
                 f"AP50, source {source}",
-                over(_ap("AP50"), f"{source}_"),
+                over(_ap("AP50"), source),
                 source=source,
             )
 
@@ -114,12 +117,6 @@ def _ap(name: str) -> _Compute:
 
 def _at(name: str, threshold: float) -> _Compute:
     return lambda found, truths: at_threshold(found, truths, threshold)[name]
-
-
-def _source_of(name: str) -> str:
-    """What stands before the first underscore of a picture's name."""
-    source, mark, _ = name.partition("_")
-    return source if mark else ""
 
 
 def _free_response(found: list[list[Region]], truths: BoxedPictures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from inference.cards import CARD_FILE, Card, CardFigure
+from inference.datasets.example import DataSetError
+from inference.datasets.layouts import layout_of
 from inference.evaluation import classify, detect, segment
 from inference.evaluation.compare import EVALUATION_FILE
 from inference.evaluation.figures import Evaluation, Figure, Table
@@ -21,11 +23,11 @@ class EvaluationError(ValueError):
     """A package or a data set that cannot be evaluated; says which and why."""
 
 
-#: Kind of model -> what marks a data set for it, and who measures.
-_KINDS: tuple[tuple[type[Model], str, Callable[..., Evaluation]], ...] = (
-    (Classifier, "labels.csv", classify.evaluate),
-    (Segmenter, "index.csv", segment.evaluate),
-    (Detector, "images", detect.evaluate),
+#: Kind of model -> who measures it.
+_KINDS: tuple[tuple[type[Model], Callable[..., Evaluation]], ...] = (
+    (Classifier, classify.evaluate),
+    (Segmenter, segment.evaluate),
+    (Detector, detect.evaluate),
 )
 
 
@@ -36,11 +38,15 @@ def evaluate(folder: Path, data: Path, split: str, out: Path) -> Evaluation:
     model = package if isinstance(package, BrokenPackage) else load(package)
     if isinstance(model, BrokenPackage):
         raise EvaluationError(f"{folder}: {model.reason}")
-    marker, measure = next((marker, measure) for kind, marker, measure in _KINDS if isinstance(model, kind))
-    if not (data / marker).exists():
-        task = model.package.card.task
-        raise EvaluationError(f"{data} has no {marker}, so that it is no data set for {task}; name its folder")
-    evaluation = measure(model, data, split)
+    measure = next(measure for kind, measure in _KINDS if isinstance(model, kind))
+    task = model.package.card.task
+    try:
+        layout = layout_of(data)
+        if task not in layout.tasks:
+            raise EvaluationError(f"{data} is a data set of layout {layout.name}, which has nothing for {task}")
+        evaluation = measure(model, data, split)
+    except DataSetError as error:
+        raise EvaluationError(str(error)) from error
     out.mkdir(parents=True, exist_ok=True)
     content = {name: part for name, part in asdict(evaluation).items() if name != "galleries"}
     content["figures"] = [{key: _known(value) for key, value in figure.items()} for figure in content["figures"]]

@@ -1,4 +1,4 @@
-"""A segmenter over the LGG index: patient by patient, on their own grid, lesions as the node would report them."""
+"""A segmenter over outlined stacks: patient by patient, on their own grid, lesions as the node would report them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from monai.metrics.meandice import compute_dice
 from monai.metrics.meaniou import compute_iou
 from numpy.typing import NDArray
 
+from inference.datasets.example import readable
+from inference.datasets.layouts import examples_of
 from inference.evaluation.figures import Evaluation, Gallery, Measure, Picture, Statistic, Table, bootstrap
 from inference.evaluation.plots import with_outlines
-from inference.evaluation.source import stack_volume
+from inference.evaluation.source import volume_of
 from inference.interpret import lesions
 from inference.models import Segmenter
-from inference.training.slices import read_patient, rows_by_patient
 
 _RESAMPLES = 1000
 _WORST = 6
@@ -26,15 +27,19 @@ def evaluate(model: Segmenter, root: Path, split: str) -> Evaluation:
     """Dice and intersection over union per patient and pooled, 95 % Hausdorff distance in pixels of a slice, and the
     error of the volume, over all patients of the split."""
     card, stacks, masks, truths = model.package.card, [], [], []
-    patients = rows_by_patient(root, split)
+    subjects = list[str]()
+    patients = list[str]()
     ((name,),) = card.questions.values()
-    for rows in patients.values():
-        flair, truth = read_patient(root, rows)
-        volume = stack_volume(list(flair))
+    for example, stack in readable(examples_of(root, split)):
+        if stack.mask is None:
+            continue
+        truth, volume = stack.mask, volume_of(stack)
         found = lesions(volume, model.scores(volume), name, card.operating_point)
         masks.append(np.any([segment.mask for segment in found], axis=0) if found else np.zeros(truth.shape, np.bool_))
-        truths.append(truth > 0)
-        stacks.append(flair)
+        truths.append(truth)
+        stacks.append(stack.pixels)
+        patients.append(example.name)
+        subjects.append(example.subject)
     values = {patient: _measure(*pair) for patient, *pair in zip(patients, masks, truths, strict=True)}
     counts = np.array([[(m & t).sum(), (m | t).sum()] for m, t in zip(masks, truths, strict=True)])
     statistics: dict[str, Statistic] = {
@@ -56,9 +61,9 @@ def evaluate(model: Segmenter, root: Path, split: str) -> Evaluation:
         task=card.task,
         data=root.name,
         split=split,
-        subjects=len(patients),
+        subjects=len(set(subjects)),
         resamples=_RESAMPLES,
-        figures=tuple(bootstrap(Measure(n, each), list(patients), _RESAMPLES) for n, each in statistics.items()),
+        figures=tuple(bootstrap(Measure(n, each), subjects, _RESAMPLES) for n, each in statistics.items()),
         tables=(Table("patients, the worst first", ("patient", *header), rows_of),),
         galleries=(Gallery("worst patients: truth in green, answer in orange", pictures),),
     )

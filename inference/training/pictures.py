@@ -1,8 +1,7 @@
-"""Labelled pictures for classifiers: labels.csv and phantoms as squares with a target per question."""
+"""Labelled pictures for classifiers: a data set's and phantoms as squares with a target per question."""
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -11,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from inference import phantoms
 from inference.cards import Preparation
+from inference.datasets.example import readable
+from inference.datasets.layouts import examples_of
+from inference.interpret import slices_to_show
 from inference.phantoms import Array
 from inference.training.recipe import Question, Recipe
 from inference.transforms import place, to_unit
@@ -56,17 +57,11 @@ def target_of(question: Question, labels: Labels) -> list[float]:
     return [float(value == name) for name in question.classes]
 
 
-def read_labels(root: Path, split: str) -> Iterator[tuple[Array, Labels]]:
-    """(1, rows, columns) pictures of one split of a labels.csv; an unreadable picture is named and passed over."""
-    with (root / "labels.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["split"] != split:
-                continue
-            try:
-                with Image.open(root / row["path"]) as picture:
-                    yield np.asarray(picture.convert("L"), np.float32)[None], row
-            except (OSError, UnidentifiedImageError):
-                log.warning("unreadable picture left out: %s", row["path"], extra={"action": "picture_unreadable"})
+def read_examples(root: Path, layout: str, split: str) -> Iterator[tuple[Array, Labels]]:
+    """(1, rows, columns) pictures of one split of a data set, of a stack as many as inference would look at."""
+    for example, stack in readable(examples_of(root, split, layout)):
+        for index in slices_to_show(len(stack.pixels)):
+            yield stack.pixels[[index]], example.labels
 
 
 def _brain(rng: np.random.Generator) -> tuple[Array, Labels]:
@@ -134,7 +129,7 @@ def load_pictures(recipe: Recipe, split: str, size: int) -> Pictures:
     squares: list[Tensor] = []
     rows: list[Labels] = []
     for pixels, labels in (
-        *read_labels(recipe.data.root, split),
+        *read_examples(recipe.data.root, recipe.data.layout, split),
         *draw_phantoms(rng, mixed.pictures // share, mixed.outside // share),
     ):
         squares.append(place(to_unit(pixels, None, preparation), size)[0].half())
@@ -143,7 +138,7 @@ def load_pictures(recipe: Recipe, split: str, size: int) -> Pictures:
         name: torch.tensor([target_of(question, labels) for labels in rows])
         for name, question in recipe.questions.items()
     }
-    groups = tuple(f"{row['source']}:{row.get('modality', '')}:{row.get('region', '')}" for row in rows)
+    groups = tuple(f"{row.get('source', '')}:{row.get('modality', '')}:{row.get('region', '')}" for row in rows)
     outside = torch.tensor([row.get("modality") == OUTSIDE for row in rows])
     log.info("%d pictures for %s", len(rows), split, extra={"action": "pictures_loaded", "groups": Counter(groups)})
     return Pictures(torch.cat(squares), targets, outside, groups)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -71,7 +70,8 @@ class Phantoms(_Record):
 class Data(_Record):
     """Where the pictures are and what they are."""
 
-    layout: Literal["labels-csv", "lgg-index", "yolo"]
+    #: Name of a layout of data sets; see docs/data-sets.md.
+    layout: str
     root: Path
     #: Pictures drawn per epoch; 0 takes every picture once.
     per_epoch: int = 0

@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 
 from inference.cards import CARD_FILE, WEIGHTS_FILE, Card, Labels, Training
+from inference.datasets.example import DataSetError
+from inference.datasets.layouts import layout_of
 from inference.evaluation.run import evaluate, write_card
 from inference.findings import Task
 from inference.registry import BrokenPackage, Package, open_package, sha256_of
@@ -40,7 +42,12 @@ def train(recipe_path: Path, out: Path, *, today: datetime.date, on_step: Callab
             f"{recipe_path}: data.root: {recipe.data.root} is no folder; put the pictures there or change the key"
         )
     torch.manual_seed(recipe.seed)
-    course = _COURSES[recipe.task](recipe, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    try:
+        if recipe.task not in layout_of(recipe.data.root, recipe.data.layout).tasks:
+            raise RecipeError(f"{recipe_path}: data.layout: {recipe.data.layout} has nothing for {recipe.task}")
+        course = _COURSES[recipe.task](recipe, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    except DataSetError as error:
+        raise RecipeError(f"{recipe_path}: {error}") from error
     fit(course, recipe, out, on_step)
     folder = out / "package"
     folder.mkdir(exist_ok=True)

@@ -1,28 +1,24 @@
-"""Slices with masks for segmenters: the LGG index and brain phantoms, prepared patient by patient."""
+"""Slices with masks for segmenters: those of a data set and brain phantoms, prepared patient by patient."""
 
 from __future__ import annotations
 
-import csv
 import logging
-from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from inference import phantoms
 from inference.cards import Preparation
+from inference.datasets.example import readable
+from inference.datasets.layouts import examples_of
 from inference.phantoms import Array
 from inference.training.recipe import Recipe
 from inference.transforms import place, to_unit
 
 log = logging.getLogger(__name__)
 
-#: Channel of the LGG pictures that holds FLAIR (pre-contrast, FLAIR, post-contrast).
-FLAIR = 1
 _PHANTOM_SHAPE = (12, 224, 224)
 
 
@@ -41,28 +37,6 @@ def _prepared(patient: str, stack: Array, masks: Array, preparation: Preparation
     return PatientSlices(patient, squares.half(), (placed > 0.5).to(torch.uint8))
 
 
-def read_patient(root: Path, rows: list[dict[str, str]]) -> tuple[Array, Array]:
-    """FLAIR 0..255 and mask 0/1 of the rows of one patient, both (slice, row, column), in slice order."""
-    ordered = sorted(rows, key=lambda row: int(row["slice"]))
-    flair, masks = [], []
-    for row in ordered:
-        with Image.open(root / row["image"]) as picture:
-            flair.append(np.asarray(picture.convert("RGB"), np.float32)[..., FLAIR])
-        with Image.open(root / row["mask"]) as picture:
-            masks.append((np.asarray(picture.convert("L")) > 127).astype(np.float32))
-    return np.stack(flair), np.stack(masks)
-
-
-def rows_by_patient(root: Path, split: str) -> dict[str, list[dict[str, str]]]:
-    """The index of one split, patient by patient."""
-    patients: dict[str, list[dict[str, str]]] = defaultdict(list)
-    with (root / "index.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["split"] == split:
-                patients[row["patient"]].append(row)
-    return dict(patients)
-
-
 def _phantom(rng: np.random.Generator, number: int, preparation: Preparation, size: int) -> PatientSlices:
     lesion = phantoms.random_lesion(rng) if number % 4 else None
     drawn = phantoms.brain_mr(rng, _PHANTOM_SHAPE, lesion)
@@ -72,11 +46,11 @@ def _phantom(rng: np.random.Generator, number: int, preparation: Preparation, si
 
 
 def load_slices(recipe: Recipe, split: str, size: int) -> tuple[PatientSlices, ...]:
-    """Every patient of a split and, for training, as many phantom slices as the recipe asks for."""
-    root = recipe.data.root
+    """Every stack with a mask of a split and, for training, as many phantom slices as the recipe asks for."""
     patients = [
-        _prepared(patient, *read_patient(root, rows), recipe.preparation, size)
-        for patient, rows in rows_by_patient(root, split).items()
+        _prepared(example.name, stack.pixels, stack.mask.astype(np.float32), recipe.preparation, size)
+        for example, stack in readable(examples_of(recipe.data.root, split, recipe.data.layout))
+        if stack.mask is not None
     ]
     if split == "train":
         rng = np.random.default_rng(recipe.seed)

@@ -21,7 +21,19 @@ def test_help_names_every_command():
     """What a new user types first."""
     told = run("--help")
     assert told.returncode == 0
-    for command in ("serve", "check", "demo", "analyze", "status", "models", "send", "train", "evaluate", "compare"):
+    for command in (
+        "serve",
+        "check",
+        "demo",
+        "analyze",
+        "status",
+        "models",
+        "send",
+        "train",
+        "evaluate",
+        "compare",
+        "data",
+    ):
         assert command in told.stdout
 
 

@@ -16,7 +16,7 @@ from inference.models import Detector, load, regions
 from inference.registry import open_package
 from inference.stages import Cascade, Stage
 from inference.training.augment import draw_views, move_boxes
-from inference.training.boxes import load_boxed, read_labels
+from inference.training.boxes import load_boxed
 from inference.training.detect import DetectorCourse, at_threshold, average_precision
 from inference.training.recipe import Augmentation, RecipeError, load_recipe
 from inference.training.run import train
@@ -179,12 +179,11 @@ def test_labels_lie_on_their_pictures(tmp_path, boxed, caplog):
     assert "broken.jpg" in caplog.text
 
 
-@pytest.mark.parametrize("line", ["1 0.5 0.5 0.1 0.1", "0 0.5 0.5 0.1", "0 0.5 0.5 0.1 1.5", "tumour 0.5 0.5 0.1 0.1"])
-def test_a_wrong_label_is_told_with_its_line(tmp_path, line):
-    """And what was expected."""
-    (tmp_path / "labels.txt").write_text(f"0 0.5 0.5 0.1 0.1\n{line}\n")
-    with pytest.raises(RecipeError, match=r"labels\.txt:2: expected a class below 1"):
-        read_labels(tmp_path / "labels.txt", 1)
+def test_a_box_of_an_unknown_class_is_told(tmp_path, boxed):
+    """The recipe has one class, the file a second one."""
+    (boxed / "labels" / "train" / "1.txt").write_text("1 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(RecipeError, match=r"images/train/1\.jpg: a box of a class beyond the 1"):
+        load_boxed(load_recipe(recipe_for(tmp_path / "recipe.yaml", boxed)), "train", 64)
 
 
 def test_training_a_detector_makes_a_package_that_runs(tmp_path, boxed):

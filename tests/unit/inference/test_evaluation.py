@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from inference.cards import Labels, OperatingPoint
+from inference.datasets.example import Example
 from inference.evaluation import classify, detect, segment
 from inference.evaluation.classify import asks
 from inference.evaluation.compare import CompareError, compare, markdown
@@ -208,7 +209,7 @@ def test_wrong_answers_are_shown_the_surest_first(tmp_path, packages):
 def test_sources_have_figures_of_their_own(tmp_path, packages):
     """If they have enough pictures."""
     rows = [{"modality": "ct", "source": "few" if n < 5 else "many", "subject": str(n)} for n in range(30)]
-    cases = [classify._Case(row, None, {}) for row in rows]
+    cases = [classify._Case(Example("", row["subject"], "valid", row, None), None, {}) for row in rows]
     scores = torch.tensor([[0.2, 0.8]] * 10 + [[0.8, 0.2]] * 20)
     asked = classify._Asked("modality", ("ct", "mr"), cases, scores, torch.zeros(30, dtype=torch.long), 0.0)
     by_source = {measure.source: measure for measure in classify._measures(asked) if measure.source}
@@ -258,5 +259,5 @@ def test_what_cannot_be_evaluated_is_told(tmp_path, packages):
     """A package that is none, and data of another layout."""
     with pytest.raises(EvaluationError, match=r"card\.json cannot be read"):
         evaluate(tmp_path / "nowhere", tmp_path, "valid", tmp_path / "out")
-    with pytest.raises(EvaluationError, match=r"has no labels\.csv, so that it is no data set for classification"):
+    with pytest.raises(EvaluationError, match="none of the known layouts"):
         evaluate(write_package(packages / "c"), tmp_path, "valid", tmp_path / "out")

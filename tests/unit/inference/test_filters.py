@@ -10,13 +10,14 @@ import yaml
 
 from inference.architectures import ARCHITECTURES, build
 from inference.cards import Preparation
-from inference.evaluation.source import stack_volume
+from inference.datasets.example import Stack, readable
+from inference.datasets.layouts import examples_of
+from inference.evaluation.source import volume_of
 from inference.filters import denoised, edges, equalised
 from inference.models import Classifier, load
 from inference.training.recipe import Augmentation, Phantoms, load_recipe
 from inference.training.run import train
 from inference.training.segment import SegmenterCourse
-from inference.training.slices import read_patient, rows_by_patient
 from inference.transforms import prepare
 from tests.builders import pictures
 
@@ -87,7 +88,7 @@ def test_training_sees_what_inference_sees(tmp_path):
     recipe = recipe.model_copy(update={**changes, "data": data})
     course = SegmenterCourse(recipe, torch.device("cpu"))
     seen = torch.cat([batch for batch, _ in course.batches(recipe.phases[0], torch.Generator().manual_seed(1))])
-    stacks = [read_patient(root, rows)[0] for rows in rows_by_patient(root, "train").values()]
+    stacks = [stack.pixels for _, stack in readable(examples_of(root, "train"))]
     wanted = torch.cat([prepare(stack, None, recipe.preparation)[0] for stack in stacks])
     order = torch.randperm(len(wanted), generator=torch.Generator().manual_seed(1))
     assert torch.allclose(seen, wanted[order], atol=0.01)
@@ -110,4 +111,4 @@ def test_a_network_with_every_filter_is_trained_stored_and_run(tmp_path):
     model = load(package)
     assert isinstance(model, Classifier)
     assert package.card.preparation.channels == 2
-    assert set(model.answers(stack_volume([RNG.random((20, 30), np.float32)]))) == {"modality"}
+    assert set(model.answers(volume_of(Stack(RNG.random((1, 20, 30), np.float32))))) == {"modality"}
