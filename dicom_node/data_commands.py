@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,10 +13,11 @@ from dicom_node import tables
 from dicom_node.logs import configure_logging
 from dicom_node.progress import Progress
 from dicom_node.terminal import FAILED, WRONG_SETTINGS, JsonOption, err_console, fail, out_console
-from inference.datasets.describe import Description, describe
 from inference.datasets.example import DataSetError, Example
-from inference.datasets.layouts import layout_of
 from inference.evaluation.figures import Table
+
+if TYPE_CHECKING:
+    from inference.datasets.describe import Description
 
 app = typer.Typer(help="Data sets: what is in them.")
 
@@ -34,6 +35,10 @@ def describe_command(
     as_json: JsonOption = False,
 ) -> None:
     """Volume, variety, balance, image quality, duplicates, leaks; exit code 1 if a subject is in two splits."""
+    # its readers and hashes take a second to import
+    from inference.datasets.describe import describe  # noqa: PLC0415
+    from inference.datasets.layouts import layout_of  # noqa: PLC0415
+
     configure_logging("error")
     try:
         known = layout_of(path, layout)

@@ -136,7 +136,9 @@ def _measures(asked: _Asked) -> Iterator[Measure]:
     )
     for source, count in sorted(Counter(case.labels.get("source", "") for case in asked.cases).items()):
         if source and count >= _LEAST_OF_A_SOURCE:
-            yield Measure(f"{question}: accuracy, source {source}", _of_source(asked, source), source=source)
+            yield Measure(
+                f"{question}: accuracy, source {source}", _of_source(asked, source), source=source, cases=count
+            )
     for number, name in enumerate(classes):
         is_class = asked.labels == number
         if is_class.any() and not is_class.all():

@@ -108,6 +108,7 @@ def _measures(answered: _Answered, threshold: float) -> Iterator[Measure]:
                 f"AP50, source {source}",
                 over(_ap("AP50"), source),
                 source=source,
+                cases=count,
             )
 
 

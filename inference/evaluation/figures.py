@@ -81,6 +81,8 @@ class Measure:
     statistic: Statistic
     class_name: str = ""
     source: str = ""
+    #: How many it is of; None: all.
+    cases: int | None = None
 
 
 def bootstrap(measure: Measure, subjects: Sequence[str], resamples: int) -> Figure:
@@ -99,4 +101,5 @@ def bootstrap(measure: Measure, subjects: Sequence[str], resamples: int) -> Figu
     known = [value for value in values if not np.isnan(value)]
     low, high = np.percentile(known, (2.5, 97.5)) if known else (float("nan"), float("nan"))
     value = measure.statistic(cases)
-    return Figure(measure.name, value, float(low), float(high), len(cases), measure.class_name, measure.source)
+    count = len(cases) if measure.cases is None else measure.cases
+    return Figure(measure.name, value, float(low), float(high), count, measure.class_name, measure.source)

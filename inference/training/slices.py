@@ -37,6 +37,13 @@ def _prepared(patient: str, stack: Array, masks: Array, preparation: Preparation
     return PatientSlices(patient, squares.half(), (placed > 0.5).to(torch.uint8))
 
 
+def phantom_slices(recipe: Recipe, size: int) -> list[PatientSlices]:
+    """At least as many slices of generated brains as the recipe asks for; three of four brains have a lesion."""
+    rng = np.random.default_rng(recipe.seed)
+    volumes = -(-recipe.data.phantoms.pictures // _PHANTOM_SHAPE[0])
+    return [_phantom(rng, number, recipe.preparation, size) for number in range(volumes)]
+
+
 def _phantom(rng: np.random.Generator, number: int, preparation: Preparation, size: int) -> PatientSlices:
     lesion = phantoms.random_lesion(rng) if number % 4 else None
     drawn = phantoms.brain_mr(rng, _PHANTOM_SHAPE, lesion)
@@ -53,8 +60,6 @@ def load_slices(recipe: Recipe, split: str, size: int) -> tuple[PatientSlices, .
         if stack.mask is not None
     ]
     if split == "train":
-        rng = np.random.default_rng(recipe.seed)
-        volumes = -(-recipe.data.phantoms.pictures // _PHANTOM_SHAPE[0])
-        patients += [_phantom(rng, number, recipe.preparation, size) for number in range(volumes)]
+        patients += phantom_slices(recipe, size)
     log.info("%d patients for %s", len(patients), split, extra={"action": "slices_loaded"})
     return tuple(patients)

@@ -15,6 +15,7 @@ from dicom_node.intake import Rejected
 from dicom_node.settings import SHIPPED_MODELS, load_settings
 from tests.builders.command import write_config
 from tests.builders.network import HOST, free_port, running_archive, running_node
+from tests.builders.packages import write_package
 
 # pynetdicom drops the socket of a refused connection without closing it
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -142,6 +143,16 @@ def test_a_package_that_is_broken_fails(configured, tmp_path):
     check = configured.check("model package cascade-resnet50")
     assert check.verdict is Verdict.FAILED
     assert "digest" in check.detail
+
+
+def test_a_package_whose_tensors_do_not_fit_fails(configured, tmp_path):
+    """Card and digest are right, and yet no network comes of it."""
+    folder = write_package(tmp_path / "none" / "cascade-resnet50")
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**card, "questions": {"modality": ["ct", "mr", "us"]}}))
+    check = configured.check("model package cascade-resnet50")
+    assert check.verdict is Verdict.FAILED
+    assert "do not fit architecture resnet50" in check.detail
 
 
 def test_the_shipped_packages_are_whole(configured):

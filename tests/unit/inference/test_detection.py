@@ -18,7 +18,7 @@ from inference.stages import Cascade, Stage
 from inference.training.augment import draw_views, move_boxes
 from inference.training.boxes import load_boxed
 from inference.training.detect import DetectorCourse, at_threshold, average_precision
-from inference.training.recipe import Augmentation, RecipeError, load_recipe
+from inference.training.recipe import Augmentation, Phantoms, RecipeError, load_recipe
 from inference.training.run import train
 from inference.transforms import Placement
 from tests.builders import pictures as drawn
@@ -177,6 +177,18 @@ def test_labels_lie_on_their_pictures(tmp_path, boxed, caplog):
     assert box == [16, 20, 32, 44]
     assert float(pictures.squares[1, 0, 20:44, 16:32].mean()) > 0.95
     assert "broken.jpg" in caplog.text
+
+
+def test_phantoms_are_mixed_in_for_training_alone(tmp_path, boxed):
+    """A box around every lesion, on the slices that have one."""
+    recipe = load_recipe(recipe_for(tmp_path / "recipe.yaml", boxed))
+    mixed = recipe.model_copy(update={"data": recipe.data.model_copy(update={"phantoms": Phantoms(pictures=24)})})
+    pictures = load_boxed(mixed, "train", 64)
+    assert len(pictures) == len(pictures.squares) == len(pictures.classes) == 12 + 24
+    of_phantoms = pictures.boxes[12:]
+    assert 0 < sum(map(len, of_phantoms)) <= 24
+    assert all(((box >= 0) & (box <= 1)).all() and (box[:, 2:] > box[:, :2]).all() for box in of_phantoms)
+    assert len(load_boxed(mixed, "valid", 64)) == len(load_boxed(recipe, "valid", 64))
 
 
 def test_a_box_of_an_unknown_class_is_told(tmp_path, boxed):
