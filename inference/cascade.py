@@ -12,7 +12,7 @@ from inference.header import compare, stated_class
 from inference.interpret import is_outside, lesions, plane_of, track
 from inference.models import Classifier, Detector, Model, Segmenter
 from inference.registry import BrokenPackage
-from inference.stages import Cascade, Stage
+from inference.stages import ANY, Cascade, Stage
 from inference.volume import Volume
 
 Shelf = Mapping[str, Model | BrokenPackage]
@@ -141,7 +141,7 @@ class _Way:
     doubt: str = ""
 
     def leads_to(self, label: str) -> bool:
-        return label in self.labels
+        return bool(self.labels) if label == ANY else label in self.labels
 
 
 def _way_on(run: StageRun, stage: Stage, asked: _Asked, prefer: str) -> _Way:

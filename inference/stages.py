@@ -11,6 +11,9 @@ from pydantic_core import ErrorDetails
 
 from inference.findings import Task
 
+#: Under `when`: whatever the answer was, as long as there was one.
+ANY = "*"
+
 
 class CascadeError(ValueError):
     """A cascade file that cannot be followed."""

@@ -10,9 +10,9 @@ from inference.cards import OperatingPoint
 from inference.cascade import run_cascade
 from inference.findings import Agreement, Defect, Outcome, QualityFlag, Task
 from inference.interpret import classification
-from inference.models import Classifier, Segmenter
+from inference.models import Classifier, Segmenter, load
 from inference.registry import BrokenPackage, open_package
-from inference.stages import Cascade, CascadeError, HeaderRule, Stage, load_cascade
+from inference.stages import ANY, Cascade, CascadeError, HeaderRule, Stage, load_cascade
 from inference.volume import Stated
 from tests.builders.packages import TUMOUR, volume_of, write_package
 
@@ -216,7 +216,7 @@ def test_the_shipped_cascade_begins_with_the_modality(request):
     stages = load_cascade(request.config.rootpath / "config" / "cascade.yaml").stages
     assert stages[0].name == "modality"
     assert not stages[0].when
-    assert {label for stage in stages for label in stage.when.values()} <= {"mr", "xr", "brain", "knee"}
+    assert {label for stage in stages for label in stage.when.values()} <= {"mr", "brain", "knee", ANY}
 
 
 @pytest.mark.parametrize(
@@ -267,3 +267,13 @@ def test_no_stage_waits_for_one_in_shadow():
     first = Stage(name="a", task="classification", package="p", question="q", shadow=True)
     with pytest.raises(ValidationError, match="in shadow"):
         Cascade(stages=(first, first.model_copy(update={"name": "b", "shadow": False, "when": {"a": "x"}})))
+
+
+@pytest.mark.parametrize(("minimum", "stages"), [(0.0, ["a", "b"]), (1.01, ["a"])])  # no score reaches the second
+def test_a_stage_may_wait_for_any_answer(tmp_path, minimum, stages):
+    """But not for none: what is outside the first model's world does not reach the next."""
+    point = OperatingPoint(minimum_score={"modality": minimum})
+    model = load(open_package(write_package(tmp_path / "p", operating_point=point)))
+    first = Stage(name="a", task=Task.CLASSIFICATION, package="p", question="modality")
+    second = Stage(name="b", task=Task.CLASSIFICATION, package="p", question="region", when={"a": "*"})
+    assert [run.stage for run in run_cascade(VOLUME, Cascade(stages=(first, second)), {"p": model})] == stages
