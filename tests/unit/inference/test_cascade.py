@@ -216,7 +216,7 @@ def test_the_shipped_cascade_begins_with_the_modality(request):
     stages = load_cascade(request.config.rootpath / "config" / "cascade.yaml").stages
     assert stages[0].name == "modality"
     assert not stages[0].when
-    assert {label for stage in stages for label in stage.when.values()} <= {"mr", "brain", "knee", ANY}
+    assert {label for stage in stages for label in stage.when.values()} <= {"mr", "xr", "brain", "knee", ANY}
 
 
 @pytest.mark.parametrize(
