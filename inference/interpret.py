@@ -36,13 +36,15 @@ def plane_of(volume: Volume) -> str | None:
 
 
 def classification(classes: Sequence[str], scores: NDArray[np.float32], slices: tuple[int, ...]) -> Classification:
-    """One answer from the scores (slice, class) of several slices: their mean."""
-    mean = scores.mean(0)
-    best = int(mean.argmax())
+    """One answer from the scores (slice, class) of several slices: the median of each class, so that a slice or two at
+    the end of a stack, which show little, neither decide nor cast doubt. Where slices contradict each other, no class
+    scores high."""
+    typical = np.median(scores, axis=0)
+    best = int(typical.argmax())
     return Classification(
         label=classes[best],
-        score=float(mean[best]),
-        scores=tuple((name, float(score)) for name, score in zip(classes, mean, strict=True)),
+        score=float(typical[best]),
+        scores=tuple((name, float(score)) for name, score in zip(classes, typical, strict=True)),
         slices=slices,
     )
 

@@ -103,8 +103,11 @@ class Recipe(_Record):
     averaging: float = Field(default=0.0, ge=0, lt=1)
     #: A phase ends when its score has not risen for so many epochs; 0: never early.
     patience: int = Field(default=0, ge=0)
+    #: What the card says of itself.
     intended_use: str
+    inputs: str = ""
     limitations: tuple[str, ...]
+    known_failures: tuple[str, ...] = ()
     licence: str
 
     @property

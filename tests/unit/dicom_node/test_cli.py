@@ -61,7 +61,7 @@ def test_status_lists_what_the_store_knows(config, tmp_path):
 
 def test_models_are_listed():
     """Those that are shipped, without a configuration of one's own."""
-    assert [record["state"] for record in json.loads(run("models", "--json").stdout)] == ["ok", "ok"]
+    assert [record["state"] for record in json.loads(run("models", "--json").stdout)] == ["ok", "ok", "ok"]
     assert "cascade-resnet50" in run("models").stdout
 
 

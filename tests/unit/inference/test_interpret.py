@@ -45,13 +45,20 @@ def test_no_geometry_no_plane():
     assert plane_of(volume_of(np.zeros((2, 4, 4)), spacing=None)) is None
 
 
-def test_an_answer_is_the_mean_over_slices():
-    """One slice that is sure of another class does not decide."""
+def test_an_answer_is_the_median_over_slices():
+    """One slice that is sure of another class neither decides nor casts doubt."""
     scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.0, 1.0]], np.float32)
     answer = classification(("ct", "mr"), scores, (1, 5, 9))
     assert (answer.label, answer.slices) == ("ct", (1, 5, 9))
-    assert answer.score == pytest.approx(1.7 / 3)
-    assert dict(answer.scores) == pytest.approx({"ct": 1.7 / 3, "mr": 1.3 / 3})
+    assert answer.score == pytest.approx(0.8)
+    assert dict(answer.scores) == pytest.approx({"ct": 0.8, "mr": 0.2})
+
+
+def test_slices_that_contradict_each_other_give_no_answer():
+    """Three slices, each sure of another class: none scores high, so that the stack is turned away."""
+    answer = classification(("ct", "mr", "us"), np.eye(3, dtype=np.float32), (0, 1, 2))
+    assert answer.score == 0
+    assert is_outside(answer, "modality", {"modality": 0.5})
 
 
 @pytest.mark.parametrize(("minimum", "outside"), [({}, False), ({"modality": 0.5}, False), ({"modality": 0.6}, True)])
