@@ -117,7 +117,7 @@ def _answer_in_words(stage: StageSummary) -> str:
 
 def _in_words(finding: FindingSummary) -> str:
     numbers = ", ".join(f"{value:.1f} {name.rpartition('_')[2]}" for name, value in finding.measurements.items())
-    return f"{finding.label} {finding.number}" + (f" ({numbers})" if numbers else "")
+    return f"{finding.label} {finding.number} ({numbers or f'score {finding.score:.2f}'})"
 
 
 def _finding(segment: Segment) -> FindingSummary:

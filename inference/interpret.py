@@ -84,26 +84,38 @@ def _measure(volume: Volume, mask: NDArray[np.bool_]) -> tuple[Measurement, ...]
     return tuple(measurements)
 
 
-def intersection_over_union(one: Region, other: Region) -> float:
-    """Of two boxes, whatever slices they lie on; 0 to 1."""
+def _intersection(one: Region, other: Region) -> float:
     width = min(one.right, other.right) - max(one.left, other.left)
     height = min(one.bottom, other.bottom) - max(one.top, other.top)
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = sum((box.right - box.left) * (box.bottom - box.top) for box in (one, other))
-    return width * height / (areas - width * height)
+    return max(width, 0.0) * max(height, 0.0)
 
 
-def track(boxes: Sequence[Region], at_least: float = 0.3) -> tuple[Region, ...]:
+def _area(box: Region) -> float:
+    return (box.right - box.left) * (box.bottom - box.top)
+
+
+def intersection_over_union(one: Region, other: Region) -> float:
+    """Of two boxes, whatever slices they lie on; 0 to 1."""
+    common = _intersection(one, other)
+    return common / (_area(one) + _area(other) - common) if common else 0.0
+
+
+def intersection_over_smaller(one: Region, other: Region) -> float:
+    """How much of the smaller of two boxes lies in the larger, whatever slices they lie on; 0 to 1."""
+    common = _intersection(one, other)
+    return common / min(_area(one), _area(other)) if common else 0.0
+
+
+def track(boxes: Sequence[Region], at_least: float = 0.7) -> tuple[Region, ...]:
     """One region for each thing that boxes of neighbouring slices show: the best of them, the best thing first.
 
-    A box continues the thing whose last box lies on the slice before, or on the one before that, and overlaps it by
-    `at_least` (intersection over union).
+    A box continues the thing whose last box lies on the slice before, or on the one before that, if `at_least` that
+    part of the smaller of the two lies in the larger: at its ends a thing gets small within a slice or two.
     """
     things: list[list[Region]] = []
     for box in sorted(boxes, key=lambda box: (box.slice_index, -box.score)):
         near = [thing for thing in things if 1 <= box.slice_index - thing[-1].slice_index <= 2]
-        overlaps = [intersection_over_union(thing[-1], box) for thing in near]
+        overlaps = [intersection_over_smaller(thing[-1], box) for thing in near]
         if overlaps and max(overlaps) >= at_least:
             near[overlaps.index(max(overlaps))].append(box)
         else:

@@ -82,10 +82,12 @@ def test_one_thing_on_several_slices_is_one_finding():
         region(10, 11, 20, 21, 0.7, 7),  # slice 6 is missing
         region(10, 11, 20, 21, 0.65, 10),  # 8 and 9 are: another thing
         region(40, 40, 50, 50, 0.8, 5),
+        region(42, 42, 46, 45, 0.5, 6),  # its small end
+        region(17, 17, 27, 27, 0.4, 11),  # touches the one before it, and is another thing
     ]
     found = track(boxes)
-    assert [(box.score, box.slice_index) for box in found] == [(0.9, 5), (0.8, 5), (0.65, 10)]
-    assert [box.slice_extent for box in found] == [(4, 7), (5, 5), (10, 10)]
+    assert [(box.score, box.slice_index) for box in found] == [(0.9, 5), (0.8, 5), (0.65, 10), (0.4, 11)]
+    assert [box.slice_extent for box in found] == [(4, 7), (5, 6), (10, 10), (11, 11)]
     assert track([]) == ()
 
 
