@@ -47,10 +47,12 @@ def describe_command(
     except DataSetError as error:
         fail(str(error), WRONG_SETTINGS)
     if as_json:
-        typer.echo(json.dumps([_record(part) for part in _parts(known.name, description)], indent=2))
+        typer.echo(json.dumps(_record(known.name, description), indent=2))
     else:
         for part in _parts(known.name, description):
             out_console.print(tables.plain_table(part))
+    if description.duplicates_across_splits:
+        typer.echo(f"{description.duplicates_across_splits} groups look alike across splits", err=True)
     if description.leaks:
         typer.echo(f"{len(description.leaks)} subjects are in more than one split", err=True)
         raise typer.Exit(FAILED)
@@ -62,8 +64,29 @@ def _told(examples: Iterator[Example], progress: Progress) -> Iterator[Example]:
         yield example
 
 
-def _record(table: Table) -> dict[str, object]:
-    return {"title": table.title, "rows": [dict(zip(table.header, row, strict=True)) for row in table.rows]}
+def _record(layout: str, description: Description) -> dict[str, object]:
+    """What --json prints."""
+    return {
+        "layout": layout,
+        "examples": description.examples,
+        "slices": description.slices,
+        "subjects": {split: len(subjects) for split, subjects in sorted(description.subjects.items())},
+        "sizes": [{"rows": size[0], "columns": size[1], "examples": n} for size, n in description.sizes.items()],
+        "drawn": description.drawn,
+        "nothing_to_draw": description.empty,
+        "balance": [
+            {"label": label, "value": value, "split": split, "examples": count}
+            for label, counts in description.labels.items()
+            for (split, value), count in counts.items()
+        ],
+        "quality": dict(description.quality),
+        "unreadable": description.unreadable,
+        "look_alikes": [
+            [{"split": split, "example": name} for split, name in group] for group in description.duplicates
+        ],
+        "look_alikes_across_splits": description.duplicates_across_splits,
+        "subjects_in_several_splits": description.leaks,
+    }
 
 
 def _parts(layout: str, description: Description) -> tuple[Table, ...]:

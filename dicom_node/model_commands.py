@@ -23,7 +23,7 @@ def models(context: typer.Context, config: ConfigOption = SHIPPED_CONFIG, *, as_
     """Which model packages are installed, what they answer and how good they were."""
     if context.invoked_subcommand is not None:
         return
-    versions = settings_of(config).library.versions()
+    versions = _library_of(config).versions()
     if as_json:
         typer.echo(tables.models_json(versions))
     else:
@@ -37,14 +37,17 @@ def show(
     config: ConfigOption = SHIPPED_CONFIG,
 ) -> None:
     """The whole card of a package: intended use, data, figures, limits."""
-    version = _find(name, settings_of(config).library)
+    version = _find(name, _library_of(config))
     if isinstance(version.package, BrokenPackage):
         fail(version.package.reason)
     if html is None:
         for part in model_page.tables_of(version.package):
             out_console.print(tables.plain_table(part))
         return
-    html.write_text(model_page.page(version.package), encoding="utf-8")
+    try:
+        html.write_text(model_page.page(version.package), encoding="utf-8")
+    except OSError as error:
+        fail(f"{html} cannot be written: {error.strerror}; name another file")
     typer.echo(f"{html} shows {version.name} {version.number}")
 
 
@@ -55,7 +58,7 @@ def verify(
     """Card, digests, and a blank picture through the network; exit code 1 if anything is wrong."""
     from inference.models import load  # noqa: PLC0415  # torch takes seconds to import
 
-    library = settings_of(config).library
+    library = _library_of(config)
     wrong = False
     for version in [_find(name, library)] if name else library.versions():
         package = version.package
@@ -77,7 +80,7 @@ def install(
     """Check a package and add it to those of this node; it is not active yet."""
     from inference.models import load  # noqa: PLC0415  # torch takes seconds to import
 
-    library = settings_of(config).library
+    library = _library_of(config)
     card = installing.install(source, library, load).card
     if activate:
         installing.activate(card.name, card.version, library)
@@ -87,29 +90,40 @@ def install(
 @app.command()
 def activate(name: str, version: str, config: ConfigOption) -> None:
     """Use this version of a package from the next start on."""
-    installing.activate(name, version, settings_of(config).library)
+    installing.activate(name, version, _library_of(config))
     typer.echo(f"{name} {version} is active; {_RESTART}")
 
 
 @app.command()
 def rollback(name: str, config: ConfigOption) -> None:
     """Use the version of a package again that was active before."""
-    version = installing.rollback(name, settings_of(config).library)
+    version = installing.rollback(name, _library_of(config))
     typer.echo(f"{name} {version} is active again; {_RESTART}")
 
 
 @app.command()
 def remove(name: str, version: str, config: ConfigOption) -> None:
     """Delete an installed version that is not active."""
-    installing.remove(name, version, settings_of(config).library)
+    installing.remove(name, version, _library_of(config))
     typer.echo(f"{name} {version} is removed")
 
 
 def _find(name: str, library: Library) -> InstalledVersion:
     package, _, number = name.partition("@")
-    versions = library.versions()
-    found = (v for v in versions if v.name == package and (v.number == number if number else v.active))
-    version = next(found, None)
+    version = library.find(package, number)
     if version is None:
-        fail(f"{name} is not installed; installed are: {', '.join(f'{each.name}@{each.number}' for each in versions)}")
+        known = ", ".join(f"{each.name}@{each.number}" for each in library.versions()) or "none"
+        fail(f"{name} is not installed; installed are: {known}")
     return version
+
+
+def _library_of(config: Path) -> Library:
+    """The configuration's; the command ends where this user cannot look into it."""
+    library = settings_of(config).library
+    try:
+        next(library.site.iterdir(), None)
+    except FileNotFoundError:  # nothing was installed yet
+        pass
+    except OSError as error:
+        fail(f"{library.site} cannot be read: {error.strerror}; run this as the service's user")
+    return library

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from dicom_node import tables
 from dicom_node.logs import configure_logging
 from dicom_node.progress import Progress
 from dicom_node.terminal import WRONG_SETTINGS, OutOption, err_console, fail, out_console
-from inference.evaluation.compare import CompareError, markdown
+from inference.evaluation.compare import CompareError
 from inference.evaluation.compare import compare as side_by_side
 
 
@@ -37,6 +38,7 @@ def evaluate(
     data: Annotated[Path, typer.Argument(help="Folder of a data set, in a layout that recipes know.")],
     out: OutOption,
     split: Annotated[str, typer.Option(help="Which part of the data set.")] = "valid",
+    layout: Annotated[str, typer.Option(help="How the data set lies in its folder; recognised if not named.")] = "",
     *,
     card: Annotated[bool, typer.Option("--write-card", help="Put the figures into the package's card.")] = False,
 ) -> None:
@@ -45,11 +47,11 @@ def evaluate(
 
     configure_logging("warning")
     try:
-        evaluation = run.evaluate(package, data, split, out)
+        evaluation = run.evaluate(package, data, split, out, layout)
+        if card:
+            run.write_card(package, evaluation)
     except run.EvaluationError as error:
         fail(str(error), WRONG_SETTINGS)
-    if card:
-        run.write_card(package, evaluation)
     out_console.print(tables.evaluation_table(evaluation))
     typer.echo(f"evaluation.html and evaluation.json are in {out}")
 
@@ -60,11 +62,11 @@ def compare(
 ) -> None:
     """Evaluations of several packages on the same data, side by side: a table, as Markdown and as JSON."""
     try:
-        table = side_by_side(evaluations)
+        comparison = side_by_side(evaluations)
     except CompareError as error:
         fail(str(error), WRONG_SETTINGS)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "compare.md").write_text(markdown(table), encoding="utf-8")
-    content = [dict(zip(table.header, row, strict=True)) for row in table.rows]
-    (out / "compare.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
-    out_console.print(tables.plain_table(table))
+    (out / "compare.md").write_text(comparison.markdown(), encoding="utf-8")
+    (out / "compare.json").write_text(json.dumps(asdict(comparison), indent=2, allow_nan=False), encoding="utf-8")
+    out_console.print(tables.plain_table(comparison.table()))
+    typer.echo(f"compare.md and compare.json are in {out}")

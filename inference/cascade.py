@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from inference.cards import Card
 from inference.findings import Agreement, Classification, Outcome, QualityFlag, StageRun, Task
@@ -15,7 +18,20 @@ from inference.registry import BrokenPackage
 from inference.stages import ANY, Cascade, Stage
 from inference.volume import Volume
 
+_LOGGER = logging.getLogger(__name__)
+
 Shelf = Mapping[str, Model | BrokenPackage]
+#: What a network, also one of an installed distribution's, breaks with; the other stages go on.
+_BREAKS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class _Refusal(Exception):  # not an error: a stage's answer that it cannot answer
@@ -104,8 +120,11 @@ def _run_stage(stage: Stage, asked: _Asked) -> StageRun:
         run = _answer(stage, asked)
     except _Refusal as refusal:
         return _refused(stage, str(refusal))
-    except (RuntimeError, ValueError, MemoryError) as error:  # what torch and numpy raise; the other stages go on
+    except _BREAKS as error:
         reason = f"the model stopped with {type(error).__name__}"
+        place = traceback.extract_tb(error.__traceback__)[-1]  # without the message, which may quote pixels
+        told = (stage.name, reason, Path(place.filename).name, place.lineno)
+        _LOGGER.warning("Stage %s: %s at %s:%s", *told, extra={"action": "stage_broke"})
         return StageRun(stage.name, stage.task, Outcome.FAILED, reason=reason, seconds=time.monotonic() - started)
     return replace(run, seconds=time.monotonic() - started)
 

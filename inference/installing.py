@@ -5,12 +5,16 @@ A version is checked as a whole, a blank picture through its network included, b
 
 from __future__ import annotations
 
+import lzma
 import os
 import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 from inference.cards import CARD_FILE, FILES
@@ -19,6 +23,16 @@ from inference.registry import ACTIVE_FILE, BrokenPackage, Library, Package, ope
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 #: Of all files of a package together.
 _LARGEST_BYTES = 4 << 30
+#: What a damaged, encrypted or exotic ZIP file is met with.
+_UNREADABLE = (
+    EOFError,
+    OSError,
+    RuntimeError,
+    UnicodeDecodeError,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 #: Makes a package ready; its own file, because it imports torch.
 Load = Callable[[Package], object]
 
@@ -32,64 +46,96 @@ def install(source: Path, library: Library, load: Load) -> Package:
 
     Raises InstallError; then nothing has changed.
     """
-    library.site.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".incoming-", dir=library.site) as incoming:
-        folder = Path(incoming) / "package"
-        folder.mkdir()
-        _fetch(source, folder)
-        package = open_package(folder)
-        if isinstance(package, BrokenPackage):
-            raise InstallError(f"{source}: {package.reason}")
-        name, version = package.card.name, package.card.version
-        for key, value in (("name", name), ("version", version)):
-            if not _NAME.fullmatch(value):
-                raise InstallError(f"{source}: {CARD_FILE}: {key}: {value!r} is more than letters, digits and . _ + -")
-        target = library.site / name / version
-        if target.exists():
-            raise InstallError(f"{name} {version} is installed already; give another version, or remove that one")
-        loaded = load(package)
-        if isinstance(loaded, BrokenPackage):
-            raise InstallError(f"{source}: {loaded.reason}")
-        target.parent.mkdir(exist_ok=True)
-        folder.rename(target)
-        _sync(target.parent)
+    with _changing(library):
+        library.site.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".incoming-", dir=library.site) as incoming:
+            folder = Path(incoming) / "package"
+            folder.mkdir()
+            _fetch(source, folder)
+            package = open_package(folder)
+            if isinstance(package, BrokenPackage):
+                raise InstallError(f"{source}: {package.reason}")
+            target = _place_for(package, source, library)
+            loaded = load(package)
+            if isinstance(loaded, BrokenPackage):
+                raise InstallError(f"{source}: {loaded.reason}")
+            target.parent.mkdir(exist_ok=True)
+            folder.rename(target)
+            _sync(target.parent)
     return Package(target, package.card, package.digest)
+
+
+def _place_for(package: Package, source: Path, library: Library) -> Path:
+    """Where it will lie. Raises InstallError where its card's name or version cannot be a folder, or is taken."""
+    name, version = package.card.name, package.card.version
+    for key, value in (("name", name), ("version", version)):
+        if not _NAME.fullmatch(value):
+            raise InstallError(f"{source}: {CARD_FILE}: {key}: {value!r} is more than letters, digits and . _ + -")
+    if version.upper() == ACTIVE_FILE:
+        raise InstallError(f"{source}: {CARD_FILE}: version: {version!r} is a name the node uses itself; give a number")
+    target = library.site / name / version
+    known = library.find(name, version)
+    if target.exists() or (known is not None and known.shipped):
+        raise InstallError(f"{name} {version} is installed already; give another version, or remove that one")
+    return target
 
 
 def activate(name: str, version: str, library: Library) -> None:
     """From the next start on, stages that ask for the package get this version. Raises InstallError."""
-    wanted = next((each for each in library.versions() if each.name == name and each.number == version), None)
-    if wanted is None:
-        known = ", ".join(each.number for each in library.versions() if each.name == name) or "none"
-        raise InstallError(f"{name} {version} is not installed; installed are: {known}")
-    if isinstance(wanted.package, BrokenPackage):
-        raise InstallError(f"{name} {version}: {wanted.package.reason}")
-    if not wanted.active:
-        _write_history(name, (*library.history(name), wanted.folder), library)
+    with _changing(library):
+        wanted = library.find(name, version)
+        if wanted is None:
+            known = ", ".join(each.number for each in library.versions() if each.name == name) or "none"
+            raise InstallError(f"{name} {version} is not installed; installed are: {known}")
+        if isinstance(wanted.package, BrokenPackage):
+            raise InstallError(f"{name} {version}: {wanted.package.reason}")
+        if not wanted.active:
+            _write_history(name, (*library.history(name), wanted.folder), library)
 
 
 def rollback(name: str, library: Library) -> str:
-    """Make active again what was before; its version. Raises InstallError."""
-    history = library.history(name)
-    if not history:
-        raise InstallError(f"{name} was never activated in another version than the one it came with")
-    _write_history(name, history[:-1], library)
-    active = [each.number for each in library.versions() if each.name == name and each.active]
-    return active[0] if active else "none"
+    """Make active again what was before; its version, "none" where there was none. Raises InstallError."""
+    with _changing(library):
+        history = library.history(name)
+        if not history:
+            raise InstallError(f"{name} was never activated in another version than the one it came with")
+        before = ("", *history)[-2]
+        wanted = next((each for each in library.versions() if each.name == name and each.folder == before), None)
+        if wanted is None and before:
+            raise InstallError(f"{name} {before}, which was active before, is not installed; activate another")
+        if wanted is not None and isinstance(wanted.package, BrokenPackage):
+            raise InstallError(f"{name} {wanted.number}: {wanted.package.reason}, or activate another")
+        _write_history(name, history[:-1], library)
+    return wanted.number if wanted else "none"
 
 
 def remove(name: str, version: str, library: Library) -> None:
     """Delete a version that is not active. Raises InstallError."""
-    found = [each for each in library.versions() if each.name == name and each.number == version]
-    removable = [each for each in found if not each.shipped and not each.active]
-    if not removable:
-        states = {"active": any(each.active for each in found), "shipped with the node": any(e.shipped for e in found)}
-        why = " and ".join(state for state, holds in states.items() if holds) or "not installed"
-        raise InstallError(f"{name} {version} is {why}")
-    history = library.history(name)
-    if removable[0].folder in history:
-        _write_history(name, tuple(each for each in history if each != removable[0].folder), library)
-    shutil.rmtree(library.site / name / removable[0].folder)
+    with _changing(library):
+        found = library.find(name, version)
+        if found is None or found.active or found.shipped:
+            states = {"active": found and found.active, "shipped with the node": found and found.shipped}
+            why = " and ".join(state for state, holds in states.items() if holds) or "not installed"
+            raise InstallError(f"{name} {version} is {why}")
+        history = library.history(name)
+        if found.folder in history:
+            _write_history(name, _without(found.folder, history), library)
+        shutil.rmtree(library.site / name / found.folder)
+
+
+def _without(folder: str, history: tuple[str, ...]) -> tuple[str, ...]:
+    """Two neighbours that become the same become one, or a step back would lead nowhere."""
+    kept = (each for each in ("", *history) if each != folder)
+    return tuple(each for each, _ in groupby(kept))[1:]
+
+
+@contextmanager
+def _changing(library: Library) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        remedy = "run this as the service's user, and see whether the disk is full"
+        raise InstallError(f"{library.site} cannot be changed: {error.strerror}; {remedy}") from error
 
 
 def _write_history(name: str, history: tuple[str, ...], library: Library) -> None:
@@ -114,7 +160,7 @@ def _fetch(source: Path, folder: Path) -> None:
                     shutil.copyfile(source / name, folder / name)
         else:
             _unpack(source, folder)
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise InstallError(f"{source} cannot be read as a folder or a ZIP file of a model package: {error}") from error
 
 

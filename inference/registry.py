@@ -118,6 +118,12 @@ class Library:
                 found.append(InstalledVersion(name, active, missing, active=True, shipped=False))
         return tuple(found)
 
+    def find(self, name: str, number: str = "") -> InstalledVersion | None:
+        """The version of that number, or the active one; of two of one number the one that was installed here."""
+        versions = (each for each in self.versions() if each.name == name)
+        found = [each for each in versions if (each.number == number if number else each.active)]
+        return found[-1] if found else None
+
     def packages(self) -> dict[str, Package | BrokenPackage]:
         """What stages may ask for: NAME, its active version, and NAME@VERSION, whichever is active."""
         versions = self.versions()

@@ -6,11 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import imagehash
-import numpy as np
-from PIL import Image
-
 from inference.datasets.example import Example, Stack, Unreadable
+from inference.datasets.lookalikes import LookAlikes
 from inference.quality import judge
 from inference.volume import FrameReference, Volume
 
@@ -20,7 +17,8 @@ _PICTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 @dataclass(slots=True)
 class Description:
-    """Counted while the examples are read one after the other; none is kept."""
+    """Counted while the examples are read one after the other; none is kept. Subjects are counted whether or not their
+    pictures can be read."""
 
     examples: int = 0
     slices: int = 0
@@ -35,8 +33,8 @@ class Description:
     drawn: int = 0
     empty: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
-    #: Perceptual hash -> (split, name) of the examples whose middle slice has it.
-    hashes: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
+    #: Of the middle slices.
+    look_alikes: LookAlikes = field(default_factory=LookAlikes)
 
     @property
     def leaks(self) -> tuple[str, ...]:
@@ -47,7 +45,7 @@ class Description:
     @property
     def duplicates(self) -> tuple[tuple[tuple[str, str], ...], ...]:
         """(split, name) of examples that look alike, group by group."""
-        return tuple(tuple(group) for group in self.hashes.values() if len(group) > 1)
+        return self.look_alikes.groups
 
     @property
     def duplicates_across_splits(self) -> int:
@@ -60,7 +58,8 @@ def describe(examples: Iterable[Example]) -> Description:
     description = Description()
     for example in examples:
         description.examples += 1
-        description.subjects[example.split].add(example.subject)
+        if example.subject:
+            description.subjects[example.split].add(example.subject)
         for label in _LABELS:
             if example.labels.get(label):
                 description.labels[label][example.split, example.labels[label]] += 1
@@ -81,8 +80,4 @@ def _count(description: Description, example: Example, stack: Stack) -> None:
         something = bool(stack.boxes) or (stack.mask is not None and bool(stack.mask.any()))
         description.drawn += something
         description.empty += not something
-    middle = stack.pixels[len(stack.pixels) // 2]
-    low, high = float(middle.min()), float(middle.max())
-    if high > low:  # what is empty looks like everything that is empty
-        grey = Image.fromarray(((middle - low) / (high - low) * 255).astype(np.uint8)).convert("L")
-        description.hashes[str(imagehash.phash(grey, hash_size=16))].append((example.split, example.name))
+    description.look_alikes.add(stack.pixels[len(stack.pixels) // 2], example.split, example.name)

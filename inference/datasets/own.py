@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from inference.datasets.example import (
@@ -15,17 +16,18 @@ from inference.datasets.example import (
     Example,
     Layout,
     Stack,
-    Unreadable,
+    explained,
     named_split,
     one_slice,
     pictures_in,
     read_picture,
     rows_of,
+    stacked,
 )
 from inference.findings import Task
 
 #: Channel of the LGG pictures that holds FLAIR (pre-contrast, FLAIR, post-contrast).
-_FLAIR = 1
+FLAIR = 1
 
 
 def _labelled(root: Path) -> Iterator[Example]:
@@ -37,7 +39,9 @@ def _labelled(root: Path) -> Iterator[Example]:
 
 def _outlined(root: Path) -> Iterator[Example]:
     patients: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-    for row in rows_of(root / "index.csv"):
+    for row in rows_of(root / "index.csv", "patient", "slice", "image", "mask", "split"):
+        if not row["slice"].isdigit():
+            raise DataSetError(f"{root / 'index.csv'}: slice {row['slice']!r} is no number; slices are in its order")
         patients[row["split"], row["patient"]].append(row)
     for (split, patient), rows in patients.items():
         ordered = tuple(sorted(rows, key=lambda row: int(row["slice"])))
@@ -47,18 +51,14 @@ def _outlined(root: Path) -> Iterator[Example]:
 
 def _read_patient(root: Path, rows: tuple[dict[str, str], ...]) -> Stack:
     """FLAIR 0..255 and mask of one patient's slices."""
-    flair = [read_channel(root / row["image"], _FLAIR) for row in rows]
-    masks = [read_picture(root / row["mask"]) > 127 for row in rows]
-    return Stack(np.stack(flair), np.stack(masks))
+    flair = [read_channel(root / row["image"], FLAIR) for row in rows]
+    return stacked(flair, [read_picture(root / row["mask"]) > 127 for row in rows])
 
 
-def read_channel(path: Path, channel: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def read_channel(path: Path, channel: int) -> NDArray[np.float32]:
     """One colour of a picture, 0..255 (row, column). Raises Unreadable."""
-    try:
-        with Image.open(path) as picture:
-            return np.ascontiguousarray(np.asarray(picture.convert("RGB"), np.float32)[..., channel])
-    except (OSError, ValueError, SyntaxError) as error:
-        raise Unreadable(f"{type(error).__name__} in {path.name}") from error
+    with explained(path), Image.open(path) as picture:
+        return np.ascontiguousarray(np.asarray(picture.convert("RGB"), np.float32)[..., channel])
 
 
 def _boxed(root: Path) -> Iterator[Example]:
@@ -80,7 +80,8 @@ def _boxed(root: Path) -> Iterator[Example]:
 def read_boxes(path: Path) -> tuple[Box, ...]:
     """Lines `class x y width height`, centre and size as parts of the picture. Raises DataSetError for others."""
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n") if path.exists() else [], start=1):
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""  # no number is replaced
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

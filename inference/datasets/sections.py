@@ -10,6 +10,7 @@ import h5py
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from inference.datasets.example import (
@@ -17,17 +18,19 @@ from inference.datasets.example import (
     Layout,
     Stack,
     Unreadable,
+    bare_rows_of,
+    explained,
     named_split,
     pictures_in,
     read_picture,
     rows_of,
     split_of,
+    stacked,
 )
-from inference.datasets.own import read_channel
+from inference.datasets.own import FLAIR, read_channel
 from inference.findings import Task
 
 _PLANES = ("axial", "coronal", "sagittal")
-_FLAIR = 1
 _FRAMES = 9
 _ABNORMAL = {"1": "yes", "0": "no"}
 
@@ -35,9 +38,7 @@ _ABNORMAL = {"1": "yes", "0": "no"}
 def _mrnet(root: Path) -> Iterator[Example]:
     """train|valid/PLANE/0000.npy and train-abnormal.csv without a header (Bien et al., 2018)."""
     for split in ("train", "valid"):
-        table = root / f"{split}-abnormal.csv"
-        lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
-        abnormal = dict(line.split(",")[:2] for line in lines if "," in line)
+        abnormal = {row[0]: row[1] for row in bare_rows_of(root / f"{split}-abnormal.csv") if len(row) > 1}
         for plane in _PLANES:
             for path in sorted((root / split / plane).glob("*.npy")):
                 labels = {
@@ -52,10 +53,8 @@ def _mrnet(root: Path) -> Iterator[Example]:
 
 def _numpy(path: Path) -> Callable[[], Stack]:
     def read() -> Stack:
-        try:
+        with explained(path):
             return Stack(np.asarray(np.load(path, allow_pickle=False), np.float32))
-        except (OSError, ValueError, EOFError) as error:
-            raise Unreadable(f"{type(error).__name__} in {path.name}") from error
 
     return read
 
@@ -66,7 +65,9 @@ _SERIES = {"0": "bravo", "1": "t1_pre", "2": "t1_gd", "3": "flair"}
 
 def _brainmetshare(root: Path) -> Iterator[Example]:
     """PATIENT/0..3 and PATIENT/seg with a PNG for each slice, or PATIENT/flair.nii.gz ... and seg.nii.gz."""
-    for patient in sorted(path for path in root.rglob("Mets_*") if path.is_dir()):
+    for patient in sorted(_patients(root)):
+        # those of the test folder come without masks
+        split = "test" if patient.parent.name.endswith("_test") else split_of(patient.name)
         for number, series in _SERIES.items():
             labels = {
                 "modality": "mr",
@@ -75,7 +76,6 @@ def _brainmetshare(root: Path) -> Iterator[Example]:
                 "source": "brainmetshare",
                 "series": series,
             }
-            labels["series"] = series
             read = None
             if pictures_in(patient / number):
                 read = _png_series(patient / number, patient / "seg")
@@ -83,16 +83,18 @@ def _brainmetshare(root: Path) -> Iterator[Example]:
                 read = _nifti(volume, next(patient.glob("*seg.nii*"), None))
             if read is not None:
                 name = f"{patient.relative_to(root)}/{series}"
-                yield Example(name, patient.name, split_of(patient.name), labels, read)
+                yield Example(name, patient.name, split, labels, read)
+
+
+def _patients(root: Path) -> Iterator[Path]:
+    """Folders of patients, as far down as they are published."""
+    return (path for depth in ("", "*/", "*/*/") for path in root.glob(f"{depth}Mets_*") if path.is_dir())
 
 
 def _png_series(folder: Path, masks: Path) -> Callable[[], Stack]:
     def read() -> Stack:
         slices = [read_picture(path) for path in _by_number(folder)]
-        drawn = [read_picture(path) > 0 for path in _by_number(masks)]
-        if drawn and len(drawn) != len(slices):
-            raise Unreadable(f"{len(slices)} slices and {len(drawn)} masks")
-        return Stack(np.stack(slices), np.stack(drawn) if drawn else None)
+        return stacked(slices, [read_picture(path) > 0 for path in _by_number(masks)])
 
     return read
 
@@ -105,11 +107,9 @@ def _nifti(path: Path, masks: Path | None) -> Callable[[], Stack]:
     """Slices along the last axis, as acquired axially, turned so that the patient's front is up."""
 
     def values(file: Path) -> NDArray[np.float32]:
-        try:
+        with explained(file, ImageFileError, HeaderDataError):
             image = nibabel.as_closest_canonical(nibabel.load(file))
             return np.asarray(image.dataobj, np.float32).transpose(2, 1, 0)[:, ::-1, ::-1]
-        except (OSError, ValueError, EOFError, ImageFileError) as error:
-            raise Unreadable(f"{type(error).__name__} in {file.name}") from error
 
     return lambda: Stack(values(path), None if masks is None else values(masks) > 0)
 
@@ -127,16 +127,22 @@ def _tif_series(patient: Path) -> Callable[[], Stack]:
         slices = [path for path in patient.glob("*.tif") if path.stem in masks]
         if not slices:
             raise Unreadable("no slice with a mask")
-        slices.sort(key=lambda path: int(path.stem.rpartition("_")[2]))
+        slices.sort(key=_number)
         drawn = [read_picture(masks[path.stem]) > 127 for path in slices]
-        return Stack(np.stack([read_channel(path, _FLAIR) for path in slices]), np.stack(drawn))
+        return stacked([read_channel(path, FLAIR) for path in slices], drawn)
 
     return read
 
 
+def _number(path: Path) -> int:
+    """Of a slice, behind the last underscore of its name."""
+    with explained(path):
+        return int(path.stem.rpartition("_")[2])
+
+
 def _ol3i(root: Path) -> Iterator[Example]:
     """clinical_data.csv and l3_slices.h5 with one CT slice for each anon_id (Zambrano Chaves et al., 2023)."""
-    for row in rows_of(root / "clinical_data.csv"):
+    for row in rows_of(root / "clinical_data.csv", "anon_id"):
         name = row["anon_id"]
         split = named_split(row.get("set_1y") or split_of(name))
         labels = {"modality": "ct", "region": "abdomen", "plane": "axial", "source": "ol3i"}
@@ -145,18 +151,15 @@ def _ol3i(root: Path) -> Iterator[Example]:
 
 def _h5_slice(path: Path, name: str) -> Callable[[], Stack]:
     def read() -> Stack:
-        try:
-            with h5py.File(path, "r") as file:
-                return Stack(np.asarray(file[name], np.float32)[None])
-        except (OSError, KeyError, ValueError) as error:
-            raise Unreadable(f"{type(error).__name__} in {path.name}") from error
+        with explained(path), h5py.File(path, "r") as file:
+            return Stack(np.asarray(file[name], np.float32)[None])
 
     return read
 
 
 def _echonet(root: Path) -> Iterator[Example]:
     """FileList.csv (FileName, Split) and Videos/NAME.avi (Ouyang et al., 2020): some frames spread over each loop."""
-    for row in rows_of(root / "FileList.csv"):
+    for row in rows_of(root / "FileList.csv", "FileName", "Split"):
         name = row["FileName"].removesuffix(".avi")
         labels = {"modality": "us", "region": "heart", "source": "echonet"}
         path = root / "Videos" / f"{name}.avi"
@@ -176,7 +179,7 @@ def _video(path: Path) -> Callable[[], Stack]:
         video.release()
         if not frames:
             raise Unreadable(f"no frame in {path.name}")
-        return Stack(np.stack(frames))
+        return stacked(frames)
 
     return read
 
@@ -211,7 +214,7 @@ _CLASSIFY, _SEGMENT = Task.CLASSIFICATION, Task.SEGMENTATION
 LAYOUTS = (
     Layout("mrnet", frozenset({_CLASSIFY}), lambda root: any((root / "train" / p).is_dir() for p in _PLANES)
            or any((root / "valid" / p).is_dir() for p in _PLANES), _mrnet),
-    Layout("brainmetshare", frozenset({_CLASSIFY, _SEGMENT}), lambda root: any(root.glob("**/Mets_*")), _brainmetshare),
+    Layout("brainmetshare", frozenset({_CLASSIFY, _SEGMENT}), lambda root: any(_patients(root)), _brainmetshare),
     Layout("kaggle-3m", frozenset({_CLASSIFY, _SEGMENT}), lambda root: any(root.glob("TCGA_*/*_mask.tif")), _kaggle_3m),
     Layout("ol3i", frozenset({_CLASSIFY}), lambda root: (root / "l3_slices.h5").is_file(), _ol3i),
     Layout("echonet-dynamic", frozenset({_CLASSIFY}), lambda root: (root / "FileList.csv").is_file(), _echonet),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torchmetrics.functional.classification import (
     binary_auroc,
@@ -21,19 +21,18 @@ from torchmetrics.functional.classification import (
 )
 
 from inference.cards import Labels
-from inference.datasets.example import Example, readable
+from inference.datasets.example import DataSetError, Example, readable
 from inference.datasets.layouts import examples_of
 from inference.evaluation import plots
-from inference.evaluation.figures import Evaluation, Figure, Gallery, Measure, Statistic, Table, bootstrap
+from inference.evaluation.figures import Evaluation, Figure, Gallery, Measure, Statistic, Table, bootstrap, numerous
 from inference.evaluation.source import volume_of
 from inference.findings import Classification
 from inference.models import Classifier
 
 _RESAMPLES = 500
 _BINS = 15
-#: Sources of fewer pictures have no figures of their own.
-_LEAST_OF_A_SOURCE = 20
-_WORST = 8
+#: Wrong answers that are shown, of all questions together.
+_WORST = 12
 
 _PER_CLASS: Mapping[str, Callable[..., Tensor]] = {
     "sensitivity": binary_recall,
@@ -47,8 +46,8 @@ class _Case:
     """A picture, what is known of it, and what was answered."""
 
     example: Example
-    #: Its middle slice (row, column[, RGB]).
-    pixels: NDArray[np.float32]
+    #: Its middle slice.
+    picture: Image.Image
     answers: Mapping[str, Classification]
 
     @property
@@ -72,13 +71,13 @@ class _Asked:
         return [case.example.subject for case in self.cases]
 
 
-def evaluate(model: Classifier, root: Path, split: str) -> Evaluation:
+def evaluate(model: Classifier, root: Path, split: str, layout: str = "") -> Evaluation:
     """Every question of the card, over the examples of the split that have a truth for it: under the label its card
-    names, or else under the question's own name."""
+    names, or else under the question's own name. Raises DataSetError where there is none for any question."""
     card, figures, tables, galleries = model.package.card, list[Figure](), list[Table](), list[Gallery]()
     cases = [
-        _Case(example, stack.pixels[len(stack.pixels) // 2], model.answers(volume_of(stack)))
-        for example, stack in readable(examples_of(root, split))
+        _Case(example, plots.small(stack.pixels[len(stack.pixels) // 2]), model.answers(volume_of(stack)))
+        for example, stack in readable(examples_of(root, split, layout))
     ]
     for question, classes in card.questions.items():
         rule = card.labels.get(question, Labels(column=question))
@@ -89,11 +88,13 @@ def evaluate(model: Classifier, root: Path, split: str) -> Evaluation:
         figures += [bootstrap(measure, asked.subjects, _RESAMPLES) for measure in _measures(asked)]
         figures += _outside(asked, rule, cases)
         tables.append(_confusion(asked))
-        galleries += _galleries(asked)
+        galleries += _galleries(asked, max(1, _WORST // len(card.questions)))
+    if not figures:
+        raise DataSetError(f"{root}: nothing of split {split!r} has a label for {', '.join(card.questions)}")
     return Evaluation(
         package=card.name,
         version=card.version,
-        digest=model.package.digest,
+        weights_sha256=card.weights_sha256,
         task=card.task,
         data=root.name,
         split=split,
@@ -128,17 +129,14 @@ def _measures(asked: _Asked) -> Iterator[Measure]:
     """Of all cases, of each source, of each class against the others."""
     question, classes = asked.question, asked.classes
     yield Measure(f"{question}: accuracy", _over(asked, multiclass_accuracy, average="micro"))
-    yield Measure(f"{question}: balanced accuracy", _over(asked, multiclass_accuracy, average="macro"))
+    yield Measure(f"{question}: balanced accuracy", _over(asked, _balanced_accuracy))
     yield Measure(f"{question}: calibration error", _over(asked, multiclass_calibration_error, n_bins=_BINS))
     yield Measure(
         f"{question}: turned away",
         lambda cases: float((asked.scores[torch.from_numpy(cases)].max(1).values < asked.minimum).float().mean()),
     )
-    for source, count in sorted(Counter(case.labels.get("source", "") for case in asked.cases).items()):
-        if source and count >= _LEAST_OF_A_SOURCE:
-            yield Measure(
-                f"{question}: accuracy, source {source}", _of_source(asked, source), source=source, cases=count
-            )
+    for source, count in numerous([case.labels.get("source", "") for case in asked.cases]).items():
+        yield Measure(f"{question}: accuracy, source {source}", _of_source(asked, source), source=source, cases=count)
     for number, name in enumerate(classes):
         is_class = asked.labels == number
         if is_class.any() and not is_class.all():
@@ -155,13 +153,19 @@ def _over(asked: _Asked, compute: Callable[..., Tensor], **settings: object) -> 
     return statistic
 
 
+def _balanced_accuracy(scores: Tensor, labels: Tensor, *, num_classes: int) -> Tensor:
+    """Mean sensitivity of the classes that are there: torchmetrics' own mean counts one that a resample lacks as
+    missed altogether."""
+    return multiclass_accuracy(scores, labels, num_classes=num_classes, average="none")[labels.unique()].mean()
+
+
 def _of_source(asked: _Asked, source: str) -> Statistic:
     is_of_it = np.array([case.labels.get("source") == source for case in asked.cases])
-    right = (asked.scores.argmax(1) == asked.labels).numpy()
+    accuracy = _over(asked, multiclass_accuracy, average="micro")
 
     def statistic(cases: NDArray[np.int64]) -> float:
         chosen = cases[is_of_it[cases]]
-        return float(right[chosen].mean()) if len(chosen) else float("nan")
+        return accuracy(chosen) if len(chosen) else float("nan")
 
     return statistic
 
@@ -194,16 +198,16 @@ def _confusion(asked: _Asked) -> Table:
     return Table(f"{asked.question}: answers (across) to truths (down)", ("truth", *asked.classes), rows)
 
 
-def _galleries(asked: _Asked) -> tuple[Gallery, ...]:
+def _galleries(asked: _Asked, shown: int) -> tuple[Gallery, ...]:
     sure, answer = asked.scores.max(1)
     wrong = [index for index in sure.argsort(descending=True).tolist() if answer[index] != asked.labels[index]]
     worst = tuple(
         plots.thumbnail(
-            asked.cases[index].pixels,
+            asked.cases[index].picture,
             f"{asked.cases[index].example.name}: {asked.classes[int(asked.labels[index])]}, answered "
             f"{asked.classes[int(answer[index])]} {float(sure[index]):.2f}",
         )
-        for index in wrong[:_WORST]
+        for index in wrong[:shown]
     )
     curves = (
         plots.reliability(f"{asked.question}: reliability", asked.scores, asked.labels),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 #: Indices of cases -> a number, NaN where they cannot give one.
 Statistic = Callable[[NDArray[np.int64]], float]
 _SEED = 20261120
+#: Sources of fewer pictures have no figures of their own.
+_LEAST_OF_A_SOURCE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,8 @@ class Evaluation:
 
     package: str
     version: str
-    #: sha256 of card and weights.
-    digest: str
+    #: Of the file, hex: it stays as it is when the figures go into the card.
+    weights_sha256: str
     task: str
     data: str
     split: str
@@ -83,6 +86,13 @@ class Measure:
     source: str = ""
     #: How many it is of; None: all.
     cases: int | None = None
+
+
+def numerous(sources: Sequence[str]) -> dict[str, int]:
+    """Sources with enough cases for figures of their own, by name, with the number of their cases."""
+    return {
+        source: count for source, count in sorted(Counter(sources).items()) if source and count >= _LEAST_OF_A_SOURCE
+    }
 
 
 def bootstrap(measure: Measure, subjects: Sequence[str], resamples: int) -> Figure:

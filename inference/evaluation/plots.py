@@ -50,35 +50,44 @@ def roc(title: str, classes: Sequence[str], scores: torch.Tensor, labels: torch.
 
 
 def free_response(title: str, in_vain: NDArray[np.float64], sensitivity: NDArray[np.float64]) -> Picture:
-    """FROC: sensitivity against boxes in vain per picture."""
+    """FROC: sensitivity against boxes in vain per picture, from 1/8 to 8."""
     figure, axes = _axes(title, "boxes in vain per picture", "sensitivity")
     axes.plot(in_vain, sensitivity)
-    axes.set(xlim=(0, 4))
+    axes.set_xscale("log", base=2)
+    axes.set(xlim=(1 / 8, 8))
     return _svg(figure, title)
 
 
-def thumbnail(grey: NDArray[np.float32], caption: str) -> Picture:
-    """A picture (row, column) of any range, small."""
-    return _png(_drawable(grey)[0], caption)
+def small(pixels: NDArray[np.float32]) -> Image.Image:
+    """A picture (row, column[, RGB]) of any range, so small that those of a whole data set can be kept."""
+    low, high = float(pixels.min()), float(pixels.max())
+    unit = (pixels - low) / max(high - low, 1e-6)
+    picture = Image.fromarray((unit * 255).astype(np.uint8)).convert("RGB")
+    scale = _THUMBNAIL / max(picture.size)
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def with_outlines(
-    grey: NDArray[np.float32], truth: NDArray[np.bool_], answer: NDArray[np.bool_], caption: str
-) -> Picture:
-    """A slice with the border of the truth in green and that of the answer in orange."""
-    colours = np.repeat(_unit(grey)[..., None], 3, 2) * 255
+def thumbnail(picture: Image.Image, caption: str) -> Picture:
+    """A small picture as it is."""
+    return _png(picture, caption)
+
+
+def with_outlines(picture: Image.Image, truth: NDArray[np.bool_], answer: NDArray[np.bool_], caption: str) -> Picture:
+    """A small slice with the border of the truth in green and that of the answer in orange; masks (row, column) of
+    any size."""
+    colours = np.array(picture)
     for mask, colour in ((truth, _TRUTH), (answer, _ANSWER)):
-        inside = np.pad(mask, 1)
+        inside = np.pad(np.array(Image.fromarray(mask).resize(picture.size, Image.Resampling.NEAREST)), 1)
         eroded = inside[1:-1, :-2] & inside[1:-1, 2:] & inside[:-2, 1:-1] & inside[2:, 1:-1]
-        colours[mask & ~eroded] = colour
-    return _png(Image.fromarray(colours.astype(np.uint8)), caption)
+        colours[inside[1:-1, 1:-1] & ~eroded] = colour
+    return _png(Image.fromarray(colours), caption)
 
 
-def with_boxes(
-    grey: NDArray[np.float32], truths: NDArray[np.float64], answers: Sequence[Region], caption: str
-) -> Picture:
-    """A picture with truths (n, 4) in green and answers in orange, both in parts of the picture."""
-    drawn, pen = _drawable(grey)
+def with_boxes(picture: Image.Image, truths: NDArray[np.float64], answers: Sequence[Region], caption: str) -> Picture:
+    """A small picture with truths (n, 4) in green and answers in orange, both in parts of the picture."""
+    drawn = picture.copy()
+    pen = ImageDraw.Draw(drawn)
     size = np.array(drawn.size * 2)
     for corners in truths:
         pen.rectangle([float(value) for value in corners * size], outline=_TRUTH)
@@ -100,19 +109,6 @@ def _svg(figure: Figure, caption: str) -> Picture:
     file = io.BytesIO()
     figure.savefig(file, format="svg")
     return Picture(file.getvalue(), caption, "svg")
-
-
-def _unit(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    low, high = float(grey.min()), float(grey.max())
-    return (grey - low) / max(high - low, 1e-6)
-
-
-def _drawable(grey: NDArray[np.float32]) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    picture = Image.fromarray((_unit(grey) * 255).astype(np.uint8)).convert("RGB")
-    scale = _THUMBNAIL / max(picture.size)
-    width, height = (max(1, round(side * scale)) for side in picture.size)
-    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-    return picture, ImageDraw.Draw(picture)
 
 
 def _png(picture: Image.Image, caption: str) -> Picture:

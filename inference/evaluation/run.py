@@ -31,9 +31,9 @@ _KINDS: tuple[tuple[type[Model], Callable[..., Evaluation]], ...] = (
 )
 
 
-def evaluate(folder: Path, data: Path, split: str, out: Path) -> Evaluation:
-    """Measure the package in `folder` on the split of the data set in `data`; leave evaluation.json and
-    evaluation.html in `out`. Raises EvaluationError."""
+def evaluate(folder: Path, data: Path, split: str, out: Path, layout: str = "") -> Evaluation:
+    """Measure the package in `folder` on the split of the data set in `data`, whose layout is recognised if it is not
+    named; leave evaluation.json and evaluation.html in `out`. Raises EvaluationError."""
     package = open_package(folder)
     model = package if isinstance(package, BrokenPackage) else load(package)
     if isinstance(model, BrokenPackage):
@@ -41,10 +41,10 @@ def evaluate(folder: Path, data: Path, split: str, out: Path) -> Evaluation:
     measure = next(measure for kind, measure in _KINDS if isinstance(model, kind))
     task = model.package.card.task
     try:
-        layout = layout_of(data)
-        if task not in layout.tasks:
-            raise EvaluationError(f"{data} is a data set of layout {layout.name}, which has nothing for {task}")
-        evaluation = measure(model, data, split)
+        known = layout_of(data, layout)
+        if task not in known.tasks:
+            raise EvaluationError(f"{data} is a data set of layout {known.name}, which has nothing for {task}")
+        evaluation = measure(model, data, split, known.name)
     except DataSetError as error:
         raise EvaluationError(str(error)) from error
     out.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,10 @@ def card_figures(evaluation: Evaluation) -> tuple[CardFigure, ...]:
 
 
 def write_card(folder: Path, evaluation: Evaluation) -> None:
-    """Put the figures into the card of the package in `folder`, whose weights stay as they are."""
+    """Put the figures into the card of the package in `folder`, whose weights stay as they are. Raises
+    EvaluationError for those of the training split, which say nothing of other pictures."""
+    if evaluation.split == "train":
+        raise EvaluationError("figures of the training split do not belong in a card; evaluate another split")
     card = Card.model_validate_json((folder / CARD_FILE).read_bytes())
     card.model_copy(update={"figures": card_figures(evaluation)}).save(folder)
 
@@ -87,7 +90,7 @@ def page(evaluation: Evaluation) -> str:
     """One HTML page that needs nothing else."""
     title = f"{evaluation.package} {evaluation.version} on {evaluation.data}, {evaluation.split}"
     introduction = (
-        f"Research use only. Digest {evaluation.digest[:16]}; {evaluation.subjects} subjects; intervals by "
+        f"Research use only. Weights {evaluation.weights_sha256[:16]}; {evaluation.subjects} subjects; intervals by "
         f"{evaluation.resamples} bootstrap resamples over subjects."
     )
     figures = Table(

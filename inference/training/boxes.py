@@ -36,7 +36,7 @@ def load_boxed(recipe: Recipe, split: str, size: int) -> BoxedPictures:
     """Every picture of a split on which somebody drew boxes, or found nothing to draw, and, for training, as many
     slices of brain phantoms as the recipe asks for, whose lesions are of the first class.
 
-    Raises RecipeError for a box of a class that the recipe does not have.
+    Raises RecipeError for a box of a class that the recipe does not have, or where there is no such picture.
     """
     (question,) = recipe.questions.values()
     squares, boxes, classes = [], [], []
@@ -55,6 +55,8 @@ def load_boxed(recipe: Recipe, split: str, size: int) -> BoxedPictures:
             found = [_around(mask[0]) for mask in drawn.masks]
             boxes += found
             classes += [torch.zeros(len(corners), dtype=torch.long) for corners in found]
+    if not squares:
+        raise RecipeError(f"data: {recipe.data.root} has no picture with boxes for {split} that can be read")
     count = sum(map(len, boxes))
     log.info("%d pictures for %s, %d boxes", len(squares), split, count, extra={"action": "boxes_loaded"})
     return BoxedPictures(torch.cat(squares), tuple(boxes), tuple(classes))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from inference.datasets.example import readable
 from inference.datasets.layouts import examples_of
 from inference.interpret import slices_to_show
 from inference.phantoms import Array
-from inference.training.recipe import Question, Recipe
+from inference.training.recipe import Question, Recipe, RecipeError
 from inference.transforms import place, to_unit
 from inference.volume import Window
 
@@ -120,20 +121,36 @@ def shuffled(squares: Tensor, generator: torch.Generator, pieces: int = 4) -> Te
     return whole
 
 
+def _check(recipe: Recipe, split: str, rows: Sequence[Labels]) -> None:
+    """Raises RecipeError where there is no picture, or nothing that a question could be learnt from."""
+    if not rows:
+        raise RecipeError(f"data: {recipe.data.root} has no picture for {split} that can be read")
+    for name, question in recipe.questions.items():
+        if split == "train" and not any(row.get(question.column) in question.classes for row in rows):
+            raise RecipeError(
+                f"questions.{name}: no picture of {recipe.data.root}, layout {recipe.data.layout}, has one of "
+                f"{', '.join(question.classes)} as its {question.column or 'label, for no column is named'}"
+            )
+
+
 def load_pictures(recipe: Recipe, split: str, size: int) -> Pictures:
-    """Every picture of a split and its share of phantoms (a fifth as many for validation), prepared at `size`."""
+    """Every picture of a split and its share of phantoms (a fifth as many for validation), prepared at `size`.
+
+    Raises RecipeError where that leaves nothing, or a question without a picture of any of its classes to learn from.
+    """
     share = 1 if split == "train" else 5
     rng = np.random.default_rng([recipe.seed, share])
     mixed = recipe.data.phantoms
     preparation: Preparation = recipe.preparation
     squares: list[Tensor] = []
     rows: list[Labels] = []
-    for pixels, labels in (
-        *read_examples(recipe.data.root, recipe.data.layout, split),
-        *draw_phantoms(rng, mixed.pictures // share, mixed.outside // share),
+    for pixels, labels in chain(
+        read_examples(recipe.data.root, recipe.data.layout, split),
+        draw_phantoms(rng, mixed.pictures // share, mixed.outside // share),
     ):
         squares.append(place(to_unit(pixels, None, preparation), size)[0].half())
         rows.append(labels)
+    _check(recipe, split, rows)
     targets = {
         name: torch.tensor([target_of(question, labels) for labels in rows])
         for name, question in recipe.questions.items()

@@ -12,7 +12,7 @@ import torch
 from inference.cards import CARD_FILE, WEIGHTS_FILE, Card, Labels, Training
 from inference.datasets.example import DataSetError
 from inference.datasets.layouts import layout_of
-from inference.evaluation.run import evaluate, write_card
+from inference.evaluation.run import EvaluationError, evaluate, write_card
 from inference.findings import Task
 from inference.registry import BrokenPackage, Package, open_package, sha256_of
 from inference.training.classify import ClassifierCourse
@@ -83,5 +83,8 @@ def train(recipe_path: Path, out: Path, *, today: datetime.date, on_step: Callab
     package = open_package(folder)
     if isinstance(package, BrokenPackage):
         raise RecipeError(f"{recipe_path}: the package made is not usable: {package.reason}")
-    write_card(folder, evaluate(folder, recipe.data.root, "valid", out / "evaluation"))
+    try:
+        write_card(folder, evaluate(folder, recipe.data.root, "valid", out / "evaluation", recipe.data.layout))
+    except EvaluationError as error:
+        raise RecipeError(f"{folder} is made, its card has no intervals: {error}") from error
     return Package(folder, Card.model_validate_json((folder / CARD_FILE).read_bytes()), sha256_of(folder / CARD_FILE))

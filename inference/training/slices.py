@@ -14,7 +14,7 @@ from inference.cards import Preparation
 from inference.datasets.example import readable
 from inference.datasets.layouts import examples_of
 from inference.phantoms import Array
-from inference.training.recipe import Recipe
+from inference.training.recipe import Recipe, RecipeError
 from inference.transforms import place, to_unit
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,10 @@ def _phantom(rng: np.random.Generator, number: int, preparation: Preparation, si
 
 
 def load_slices(recipe: Recipe, split: str, size: int) -> tuple[PatientSlices, ...]:
-    """Every stack with a mask of a split and, for training, as many phantom slices as the recipe asks for."""
+    """Every stack with a mask of a split and, for training, as many phantom slices as the recipe asks for.
+
+    Raises RecipeError where that leaves nothing.
+    """
     patients = [
         _prepared(example.name, stack.pixels, stack.mask.astype(np.float32), recipe.preparation, size)
         for example, stack in readable(examples_of(recipe.data.root, split, recipe.data.layout))
@@ -61,5 +64,7 @@ def load_slices(recipe: Recipe, split: str, size: int) -> tuple[PatientSlices, .
     ]
     if split == "train":
         patients += phantom_slices(recipe, size)
+    if not patients:
+        raise RecipeError(f"data: {recipe.data.root} has no stack with a mask for {split} that can be read")
     log.info("%d patients for %s", len(patients), split, extra={"action": "slices_loaded"})
     return tuple(patients)

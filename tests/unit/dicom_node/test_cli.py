@@ -1,6 +1,7 @@
 """Exit codes and messages of the short commands; the long ones are in tests/system."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,38 @@ def test_models_come_and_go_by_command(config, tmp_path):
     (source / "weights.safetensors").write_bytes(b"torn")
     torn = run("models", "install", source, "--config", config)
     assert (torn.returncode, "digest" in torn.stderr) == (1, True)
+
+
+def test_installed_models_that_cannot_be_read_are_told(config, tmp_path):
+    """In a line, with the folder; exit code 1."""
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "models").write_text("no folder")
+    for arguments in ((), ("verify",), ("rollback", "cascade-resnet50")):
+        told = run("models", *arguments, "--config", config)
+        assert told.returncode == 1
+        assert told.stderr.startswith(f"{tmp_path / 'var' / 'models'} cannot be read: ")
+
+
+def test_a_broken_model_fails_the_verification(config, tmp_path):
+    """It is named, and so are those that are whole."""
+    source = write_package(tmp_path / "newcomer")
+    assert run("models", "install", source, "--activate", "--config", config).returncode == 0
+    (tmp_path / "var" / "models" / "newcomer" / "1.0.0" / "weights.safetensors").write_bytes(b"torn")
+    told = run("models", "verify", "--config", config)
+    assert told.returncode == 1
+    assert "newcomer 1.0.0: weights.safetensors does not have the digest" in told.stdout
+    assert re.search(r"cascade-resnet50 \S+: whole", told.stdout)
+
+
+def test_a_model_is_shown_in_the_terminal(tmp_path):
+    """Its card, as one page, too; what cannot be written is told."""
+    told = run("models", "show", "cascade-resnet50").stdout
+    for part in ("intended use", "inputs", "Training data", "95 % interval", "Operating point", "sha256"):
+        assert part in told
+    nowhere = run("models", "show", "cascade-resnet50", "--html", tmp_path / "nowhere" / "card.html")
+    assert (nowhere.returncode, "cannot be written" in nowhere.stderr) == (1, True)
+    unknown = run("models", "show", "cascade-resnet50@9")
+    assert (unknown.returncode, "installed are: " in unknown.stderr) == (1, True)
 
 
 def test_sending_to_nobody_is_told(config, tmp_path):

@@ -40,7 +40,8 @@ def test_it_is_described_like_any_other(tmp_path):
     studies(tmp_path / "in", "knee MR")
     (tmp_path / "in" / "notes.txt").write_text("not DICOM")
     description = describe(layout_of(tmp_path / "in", "dicom").examples(tmp_path / "in"))
-    assert (description.examples, description.leaks) == (1, ())
+    assert (description.examples, description.slices > 0, description.leaks) == (2, True, ())
+    assert list(description.unreadable) == ["notes.txt"]
     told = run("data", "describe", tmp_path / "in", "--layout", "dicom")
     assert told.returncode == 0, told.stderr
     assert "sagittal" in told.stdout

@@ -151,15 +151,20 @@ def test_another_plane_is_refused(shelf):
     assert run_cascade(somewhere, WHOLE, shelf)[-1].outcome is Outcome.COMPLETE
 
 
-@pytest.mark.parametrize("error", [RuntimeError("secret"), ValueError("secret"), MemoryError("secret")])
-def test_a_model_that_breaks_fails_its_stage_alone(shelf, segmenter_package, error):
-    """With the error's type and never its text; the stage after it runs."""
+@pytest.mark.parametrize(
+    "kind", [RuntimeError, ValueError, MemoryError, KeyError, IndexError, TypeError, AttributeError, ZeroDivisionError]
+)
+def test_a_model_that_breaks_fails_its_stage_alone(shelf, segmenter_package, caplog, kind):
+    """With the error's type and place, and never its text, in the report and in the log; the stage after it runs."""
+    error = kind("secret")
     shelf["segmenter"] = Painting(segmenter_package, error=error)
     again = REGION.model_copy(update={"name": "region again"})
     runs = run_cascade(VOLUME, Cascade(stages=(*WHOLE.stages, again)), shelf)
     assert [run.outcome for run in runs[2:]] == [Outcome.FAILED, Outcome.COMPLETE]
     assert type(error).__name__ in runs[2].reason
     assert "secret" not in runs[2].reason
+    assert f"Stage tumour: the model stopped with {kind.__name__} at test_cascade.py:" in caplog.text
+    assert "secret" not in caplog.text
 
 
 HELD_AGAINST = REGION.model_copy(update={"header": HeaderRule(attribute="body_part")})

@@ -1,14 +1,17 @@
 """Published layouts: recognised, read, labelled in the cascade's words, split by subject; and described."""
 
+import io
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from inference.cards import DataSource
 from inference.datasets.describe import describe
 from inference.datasets.example import DataSetError, Unreadable, readable, split_of
 from inference.datasets.layouts import examples_of, layout_of, layouts
+from inference.datasets.lookalikes import LookAlikes
 from inference.datasets.own import read_boxes
 from inference.findings import Task
 from inference.training.recipe import RecipeError
@@ -213,6 +216,21 @@ def test_a_description_counts_what_is_there(tmp_path):
     assert description.sizes == {(48, 40): 4}
 
 
+def test_a_picture_looks_like_itself_after_compression_and_like_no_other():
+    """Look-alikes are found by what is seen, in whatever split; what is all of one value looks like nothing."""
+    rng = np.random.default_rng(5)
+    coarse = [Image.fromarray(rng.integers(0, 255, (32, 32), np.uint8)) for _ in range(3)]
+    pictures = [each.resize((128, 128), Image.Resampling.BICUBIC) for each in coarse]
+    file = io.BytesIO()
+    pictures[0].save(file, format="JPEG", quality=75)
+    found = LookAlikes()
+    for name, picture in enumerate([*pictures, Image.open(file)]):
+        found.add(np.asarray(picture, np.float32), "valid" if name == 3 else "train", str(name))
+    for name in ("black", "also black"):
+        found.add(np.zeros((64, 64), np.float32), "train", name)
+    assert found.groups == ((("train", "0"), ("valid", "3")),)
+
+
 def test_the_command_ends_with_1_where_a_subject_leaks(tmp_path):
     """And with 0 where none does, with 2 where there is no data set."""
     tiny.mura(tmp_path / "data")
@@ -225,6 +243,5 @@ def test_the_command_ends_with_1_where_a_subject_leaks(tmp_path):
     told = run("data", "describe", tmp_path / "data", "--json")
     assert told.returncode == 1
     assert "1 subjects are in more than one split" in told.stderr
-    tables = {table["title"]: table["rows"] for table in json.loads(told.stdout)}
-    assert tables["subjects in more than one split"] == [{"subject": "patient00001"}]
+    assert json.loads(told.stdout)["subjects_in_several_splits"] == ["patient00001"]
     assert run("data", "describe", tmp_path / "nowhere").returncode == 2

@@ -10,9 +10,8 @@ from inference.cards import Labels, OperatingPoint
 from inference.datasets.example import Example
 from inference.evaluation import classify, detect, segment
 from inference.evaluation.classify import asks
-from inference.evaluation.compare import CompareError, compare, markdown
 from inference.evaluation.figures import Measure, bootstrap
-from inference.evaluation.run import EvaluationError, evaluate, page, write_card
+from inference.evaluation.run import EvaluationError, evaluate, page
 from inference.findings import Region, Task
 from inference.interpret import classification
 from inference.models import Classifier, Detector, Segmenter
@@ -125,7 +124,7 @@ def test_a_segmenter_is_measured_patient_by_patient(tmp_path, packages, shift, d
     assert values["Dice"] == pytest.approx(dice)
     assert values["pooled IoU"] == pytest.approx(dice / (2 - dice))
     assert values["HD95 in pixels"] == pytest.approx(distance, abs=0.5)
-    assert values["volume error"] == 0
+    assert values["volume error"] == values["absolute volume error"] == 0
     assert found.tables[0].rows[0][0] == "c"
     assert found.galleries[0].pictures[0].caption == f"c, Dice {dice:.2f}, slice 1"
 
@@ -135,10 +134,20 @@ def test_a_segmenter_that_finds_nothing_has_no_distance(tmp_path, packages):
     root = pictures.outlined(tmp_path / "data")
     model = Bright(open_package(write_package(packages / "s", Task.SEGMENTATION)))
     model.scores = lambda volume: np.zeros(volume.shape, np.float32)
-    values = {figure.name: figure.value for figure in segment.evaluate(model, root, "valid").figures}
-    assert values["Dice"] == 0
-    assert values["volume error"] == -1
-    assert np.isnan(values["HD95 in pixels"])
+    found = {figure.name: figure for figure in segment.evaluate(model, root, "valid").figures}
+    assert found["Dice"].value == 0
+    assert (found["volume error"].value, found["absolute volume error"].value) == (-1, 1)
+    assert np.isnan(found["HD95 in pixels"].value)
+    assert (found["HD95 in pixels"].cases, found["Dice"].cases) == (0, 1)
+
+
+def test_a_patient_without_a_lesion_has_no_relative_error():
+    """Outlining something there is wrong, by no known part of nothing."""
+    nothing = np.zeros((2, 8, 8), np.bool_)
+    found = segment._figures(~nothing, nothing)
+    assert found["Dice"] == 0
+    assert np.isnan(found["volume error"])
+    assert segment._figures(nothing, nothing)["Dice"] == 1
 
 
 class Boxing(Detector):
@@ -163,10 +172,17 @@ def test_a_detector_is_measured_over_pictures(tmp_path, packages):
     assert values["precision above 0.5"] == pytest.approx(3 / 4)
     assert values["boxes in vain per picture above 0.5"] == pytest.approx(1 / 4)
     assert 0.7 < values["AP50"] <= 1
-    assert len(found.tables[0].rows) == 9
-    assert values["mean sensitivity at 1/8 to 8 boxes in vain per picture"] == pytest.approx(
-        (2 * 0.75 + 5) / 7, abs=0.2
+    assert len(found.tables[1].rows) == 9
+    assert values["sensitivity at 1/8 boxes in vain per picture"] == pytest.approx(
+        1 / 2
+    )  # half way to the one curve point
+    assert (
+        values["sensitivity at 1/4 boxes in vain per picture"]
+        == values["sensitivity at 8 boxes in vain per picture"]
+        == 1
     )
+    assert values["mean sensitivity at 1/8 to 8 boxes in vain per picture"] == pytest.approx((1 / 2 + 6) / 7)
+    assert [row[0] for row in found.tables[0].rows] == ["1/8", "1/4", "1/2", "1", "2", "4", "8"]
     assert [len(gallery.pictures) for gallery in found.galleries] == [1, 1, 0]
 
 
@@ -201,7 +217,7 @@ def test_wrong_answers_are_shown_the_surest_first(tmp_path, packages):
         for name, classes in model.package.card.questions.items()
     }
     worst = classify.evaluate(model, root, "valid").galleries[1]
-    assert len(worst.pictures) == 4
+    assert len(worst.pictures) == 4  # of the six, two are CT; up to twelve are shown, half of them for each question
     assert worst.pictures[0].caption.endswith(".jpg: mr, answered ct 0.90")
     assert worst.pictures[0].content.startswith(b"\x89PNG")
 
@@ -217,47 +233,44 @@ def test_sources_have_figures_of_their_own(tmp_path, packages):
     assert by_source["many"].statistic(np.arange(30)) == pytest.approx(20 / 25)
 
 
-def test_figures_go_into_the_card(tmp_path, packages):
-    """What is no number does not; digest and card stay in step, the weights as they are."""
-    root, folder = pictures.labelled(tmp_path / "data"), write_package(packages / "c")
-    before = open_package(folder)
-    found = evaluate(folder, root, "valid", tmp_path / "out")
-    write_card(folder, found)
-    after = open_package(folder)
-    assert after.card.weights_sha256 == before.card.weights_sha256
-    assert after.card.figures[0].name == found.figures[0].name
-    assert 0 < len(after.card.figures) <= len(found.figures)
-
-
-def test_evaluations_of_the_same_data_stand_side_by_side(tmp_path, packages):
-    """A column each; what only one has is empty in the other."""
-    root = pictures.labelled(tmp_path / "data")
-    for name, questions in (("a", None), ("b", {"modality": ("ct", "mr")})):
-        folder = write_package(packages / name, questions=questions)
-        evaluate(folder, root, "valid", tmp_path / name)
-    table = compare([tmp_path / "a", tmp_path / "b" / "evaluation.json"])
-    assert table.header == ("figure", "a 1.0.0", "b 1.0.0")
-    cells = {row[0]: row[1:] for row in table.rows}
-    assert all(cells["modality: accuracy"])
-    assert cells["region: accuracy"][1] == ""
-    assert markdown(table).splitlines()[0] == "| figure | a 1.0.0 | b 1.0.0 |"
-
-
-def test_evaluations_of_other_data_do_not(tmp_path, packages):
-    """Nor does what is no evaluation."""
-    folder = write_package(packages / "a")
-    evaluate(folder, pictures.labelled(tmp_path / "data"), "valid", tmp_path / "a")
-    content = json.loads((tmp_path / "a" / "evaluation.json").read_text())
-    (tmp_path / "b.json").write_text(json.dumps({**content, "split": "train"}))
-    (tmp_path / "c.json").write_text("[]")
-    for other, told in (("b.json", "data, train"), ("c.json", "is no evaluation"), ("d.json", "cannot be read")):
-        with pytest.raises(CompareError, match=told):
-            compare([tmp_path / "a", tmp_path / other])
-
-
 def test_what_cannot_be_evaluated_is_told(tmp_path, packages):
     """A package that is none, and data of another layout."""
     with pytest.raises(EvaluationError, match=r"card\.json cannot be read"):
         evaluate(tmp_path / "nowhere", tmp_path, "valid", tmp_path / "out")
     with pytest.raises(EvaluationError, match="none of the known layouts"):
         evaluate(write_package(packages / "c"), tmp_path, "valid", tmp_path / "out")
+    root, folder = pictures.labelled(tmp_path / "data"), write_package(packages / "d")
+    with pytest.raises(EvaluationError, match="layout 'unheard-of' is not known"):
+        evaluate(folder, root, "valid", tmp_path / "out", "unheard-of")
+
+
+@pytest.mark.parametrize(
+    ("draw", "task", "architecture", "told"),
+    [
+        (pictures.labelled, Task.CLASSIFICATION, "resnet50", "has a label for"),
+        (pictures.outlined, Task.SEGMENTATION, "res50-unet", "is outlined"),
+        (pictures.boxed, Task.DETECTION, "yolov5n", "has a box"),
+    ],
+)
+def test_a_split_with_nothing_in_it_is_told(tmp_path, packages, draw, task, architecture, told):
+    """Whatever is asked, and nothing is written."""
+    root, folder = draw(tmp_path / "data"), write_package(packages / "p", task, architecture=architecture)
+    with pytest.raises(EvaluationError, match=f"nothing of split 'test' {told}"):
+        evaluate(folder, root, "test", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_balanced_accuracy_is_that_of_the_classes_there():
+    """A resample without any knee says nothing about knees, whatever was taken for one."""
+    scores = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
+    assert float(classify._balanced_accuracy(scores, torch.tensor([0, 0, 0, 0]), num_classes=2)) == 0.75
+    assert float(classify._balanced_accuracy(scores, torch.tensor([0, 0, 1, 1]), num_classes=2)) == 0.75
+    assert float(classify._balanced_accuracy(scores, torch.tensor([0, 1, 1, 1]), num_classes=2)) == pytest.approx(2 / 3)
+
+
+def test_resamples_without_a_truth_have_no_figure():
+    """One of two pictures shows nothing: alone, it says nothing of sensitivity."""
+    boxes = [detect._Answered(str(n), str(n), "", None, [], torch.zeros(n, 4)) for n in range(2)]
+    measures = {measure.name: measure.statistic for measure in detect._measures(boxes, 0.5)}
+    assert np.isnan(measures["sensitivity above 0.5"](np.array([0, 0])))
+    assert measures["sensitivity above 0.5"](np.array([0, 1])) == 0

@@ -107,6 +107,10 @@ def _hidden(folder):
     versioned(folder, "1.0.0", name=".hidden")
 
 
+def _reserved(folder):
+    versioned(folder, "Active")
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
@@ -114,6 +118,7 @@ def _hidden(folder):
         (_misfit, "do not fit"),
         (_wandering, "version"),
         (_hidden, "name"),
+        (_reserved, "uses itself"),
         (lambda folder: (folder / CARD_FILE).unlink(), CARD_FILE),
     ],
 )
@@ -128,8 +133,9 @@ def test_what_is_not_whole_is_not_installed(library, newer, spoil, told):
 def test_a_version_is_installed_once(library, newer):
     """What runs under a number stays what it is."""
     install(newer, library, load)
-    with pytest.raises(InstallError, match="installed already"):
-        install(newer, library, load)
+    for version in ("2.0.0", "1.0.0"):  # installed, shipped
+        with pytest.raises(InstallError, match="installed already"):
+            install(versioned(newer, version), library, load)
 
 
 def test_paths_in_a_zip_file_lead_nowhere(library, newer, tmp_path):
@@ -154,6 +160,37 @@ def test_what_is_no_package_at_all_is_told(library, tmp_path, content):
         source.write_bytes(content)
     with pytest.raises(InstallError, match=r"p\.zip"):
         install(source, library, load)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("flaw", [slice(60, 90), slice(-60, None)], ids=["content", "directory"])
+def test_a_damaged_zip_file_is_told(library, newer, tmp_path, method, flaw):
+    """However it is packed, and wherever it is damaged; nothing is left behind."""
+    archive = tmp_path / "p.zip"
+    with zipfile.ZipFile(archive, "w", method) as packed:
+        packed.write(newer / CARD_FILE, CARD_FILE)
+    content = bytearray(archive.read_bytes())
+    content[flaw] = bytes(byte ^ 0xFF for byte in content[flaw])
+    archive.write_bytes(content)
+    with pytest.raises(InstallError, match=r"p\.zip cannot be read"):
+        install(archive, library, load)
+    assert list(library.site.iterdir()) == []
+
+
+def test_what_is_too_large_is_not_unpacked(library, newer, tmp_path, monkeypatch):
+    """By what its files have unpacked; as a folder, too."""
+    monkeypatch.setattr("inference.installing._LARGEST_BYTES", 1000)
+    for source in (newer, zipped(newer, tmp_path / "p.zip")):
+        with pytest.raises(InstallError, match="is the most"):
+            install(source, library, load)
+    assert list(library.site.iterdir()) == []
+
+
+def test_a_library_that_cannot_be_changed_is_told(packages, newer, tmp_path):
+    """With its path and what to do."""
+    (tmp_path / "site").write_text("no folder")
+    with pytest.raises(InstallError, match=r"site cannot be changed: .*service's user"):
+        install(newer, Library(packages, tmp_path / "site"), load)
 
 
 def test_an_interrupted_installation_shows_nothing(library, newer):
@@ -182,6 +219,49 @@ def test_what_is_active_or_shipped_is_not_removed(library, newer):
     assert rollback("classifier", library) == "1.0.0"
 
 
+@pytest.mark.parametrize(
+    ("activated", "before"),
+    [(("2.0.0", "3.0.0", "2.0.0"), "1.0.0"), (("3.0.0", "1.0.0"), None), (("3.0.0", "1.0.0", "2.0.0"), "1.0.0")],
+)
+def test_a_step_back_never_leads_where_it_began(library, newer, activated, before):
+    """Not even when what lay between is removed."""
+    install(newer, library, load)
+    install(versioned(newer, "3.0.0"), library, load)
+    for version in activated:
+        activate("classifier", version, library)
+    remove("classifier", "3.0.0", library)
+    if before is None:
+        with pytest.raises(InstallError, match="never activated"):
+            rollback("classifier", library)
+    else:
+        assert rollback("classifier", library) == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [(shutil.rmtree, "is not installed"), (lambda folder: (folder / WEIGHTS_FILE).write_bytes(b"torn"), "digest")],
+)
+def test_no_step_leads_back_to_what_is_not_whole(library, newer, spoil, told):
+    """What is active stays so."""
+    package = install(newer, library, load)
+    for version in ("2.0.0", "1.0.0"):
+        activate("classifier", version, library)
+    spoil(package.folder)
+    with pytest.raises(InstallError, match=told):
+        rollback("classifier", library)
+    assert library.packages()["classifier"].card.version == "1.0.0"
+
+
+def test_of_two_of_one_number_the_installed_one_counts(library, newer):
+    """A later node may come with a number that this one has installed; stages keep what they had."""
+    package = install(newer, library, load)
+    upgraded = Library(library.shipped.parent / "upgraded", library.site)
+    versioned(shutil.copytree(newer, upgraded.shipped / "classifier"), "2.0.0")
+    activate("classifier", "2.0.0", upgraded)
+    assert upgraded.packages()["classifier"].folder == package.folder
+    assert upgraded.packages()["classifier@2.0.0"].folder == package.folder
+
+
 def test_what_is_not_installed_or_broken_is_not_activated(library, newer):
     """The known versions are named."""
     with pytest.raises(InstallError, match=r"installed are: 1\.0\.0"):
@@ -199,3 +279,5 @@ def test_an_active_version_that_is_gone_is_broken_not_replaced(library, newer):
     shutil.rmtree(package.folder)
     assert isinstance(library.packages()["classifier"], BrokenPackage)
     assert "not installed" in library.packages()["classifier"].reason
+    install(newer, library, load)
+    assert library.packages()["classifier"].card.version == "2.0.0"
