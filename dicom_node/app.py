@@ -49,7 +49,7 @@ class Node:
         self._worker = WorkerProcess(settings)
         self._outbox = Outbox(
             self.store,
-            {name: settings.destination(name) for name in settings.deliver.to},
+            {name: settings.destination(name) for name in settings.deliver.peers},
             settings.node.ae_title,
             clock,
             random.Random(),  # spreads retries, guards nothing
@@ -68,7 +68,7 @@ class Node:
                 Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
                 *(
                     Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._outbox.deliver_due_to, peer))
-                    for peer in settings.deliver.to
+                    for peer in settings.deliver.peers
                 ),
             ]
         )

@@ -43,7 +43,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield _port(settings)
     yield from _models(settings)
     for name in settings.peers:
-        yield _peer(settings.destination(name), settings.node.ae_title, gets_results=name in settings.deliver.to)
+        yield _peer(settings.destination(name), settings.node.ae_title, gets_results=name in settings.deliver.peers)
 
 
 def _storage(folder: Path) -> Check:

@@ -32,7 +32,9 @@ from dicom_node.terminal import (
     out_console,
     settings_of,
 )
+from dicom_node.validation import choice
 from inference.installing import InstallError
+from sr_writer.profiles import PROFILES
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -102,6 +104,7 @@ def analyze(
     out: OutOption,
     config: ConfigOption = SHIPPED_CONFIG,
     *,
+    profile: Annotated[str, typer.Option(help=f"Which objects: {', '.join(PROFILES)}.")] = "standard",
     explain: Annotated[bool, typer.Option("--explain", help="With pictures of why: heat maps.")] = False,
 ) -> None:
     """The same analysis of a folder of files, without a network."""
@@ -109,15 +112,18 @@ def analyze(
     configure_logging("warning")
     if not path.exists():
         fail(f"{path} does not exist; name a file or a folder")
+    if profile not in PROFILES:
+        fail(f"there is no profile {profile}; {choice(profile, PROFILES)}", WRONG_SETTINGS)
     composition.check_cascade(settings)
     # torch takes seconds to import: what is wrong above is told before
     from dicom_node.engine import build_engine  # noqa: PLC0415
     from dicom_node.offline import analyse_folder, find_studies  # noqa: PLC0415
 
     found = find_studies(path)
+    engine = build_engine(settings, profiles={PROFILES[profile]: ()}, explain=explain)
     studies = []
     with Progress(err_console, total=len(found.studies), what="studies") as progress:
-        for study in analyse_folder(found, build_engine(settings, explain=explain), out):
+        for study in analyse_folder(found, engine, out):
             progress.advance(f"{study.summary.study_instance_uid}: {study.summary.outcome}")
             studies.append(study)
     out_console.print(tables.analysis_table(studies))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from importlib.metadata import version
 
 import torch
@@ -15,6 +16,7 @@ from inference.explain import explain as heat_maps
 from inference.models import load_all
 from inference.registry import BrokenPackage
 from inference.stages import load_cascade
+from sr_writer.profiles import Profile, ResultKind
 from sr_writer.provenance import Equipment
 
 _LOGGER = logging.getLogger(__name__)
@@ -22,11 +24,15 @@ _LOGGER = logging.getLogger(__name__)
 DISTRIBUTION = "dicom-ai-node"
 
 
-def build_engine(settings: Settings, *, explain: bool = False) -> Engine:
-    """Everything an analysis needs, with the models in memory. Raises CascadeError for a cascade file that is wrong."""
+def build_engine(
+    settings: Settings, *, profiles: Mapping[Profile, tuple[str, ...]] | None = None, explain: bool = False
+) -> Engine:
+    """Everything an analysis needs, with the models in memory; results are made for `profiles`, or as the settings have
+    it. Raises CascadeError for a cascade file that is wrong."""
     cascade, packages = load_cascade(settings.models.cascade), settings.library.packages()
     torch.set_num_threads(settings.runtime.threads or os.cpu_count() or 1)
     shelf = load_all({name: packages[name] for name in cascade.packages if name in packages})
+    wanted = settings.deliver.profiles if profiles is None else profiles
     for name, model in shelf.items():
         told = model.reason if isinstance(model, BrokenPackage) else f"version {model.package.card.version}"
         _LOGGER.info("Model package %s: %s", name, told, extra={"action": "model_ready"})
@@ -35,7 +41,8 @@ def build_engine(settings: Settings, *, explain: bool = False) -> Engine:
         cascade=cascade,
         shelf=shelf,
         equipment=equipment_of(settings.node.ae_title),
-        explain=heat_maps if explain else None,
+        profiles=wanted,
+        explain=heat_maps if explain or any(ResultKind.HEAT_MAP in each.objects for each in wanted) else None,
     )
 
 

@@ -69,7 +69,7 @@ def analyse_folder(found: FoundFiles, engine: Engine, out: Path) -> Iterator[Ana
         folder = out / study
         folder.mkdir(parents=True, exist_ok=True)
         results = []
-        for dataset in analysed.objects:
+        for dataset in (each.dataset for each in analysed.objects):
             results.append(folder / f"{dataset.Modality}-{dataset.SOPInstanceUID}.dcm")
             dataset.save_as(results[-1], enforce_file_format=True)
         pictures = [

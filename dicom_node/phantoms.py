@@ -43,8 +43,8 @@ class PhantomStudy:
 
     @property
     def expected(self) -> tuple[str, ...]:
-        """Modalities of the results a node that has both reference packages sends, in sending order."""
-        return ("SEG", "SR", "PR") if self.lesion is not None else ("SR",)
+        """Modalities of the results that a node with the reference packages sends, each once, in sending order."""
+        return ("SEG", "SR", "PR", "OT") if self.lesion is not None else ("SR",)
 
 
 @dataclass(frozen=True, slots=True)

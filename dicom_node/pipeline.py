@@ -6,19 +6,19 @@ It touches no network and no database; who calls it says where files come from a
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import Dataset
-
+from dicom_node.domain.delivery import EarlierReport
 from dicom_node.reader import LoadedStudy, LoadSettings, load_study
+from dicom_node.results import Addressed, Signed, results_for
 from inference.cascade import Shelf, run_cascade
 from inference.findings import Analysis, HeatMap, StageRun, VolumeAnalysis
 from inference.quality import judge
 from inference.stages import Cascade
 from inference.volume import Volume
-from sr_writer.encode import encode
+from sr_writer.profiles import Profile
 from sr_writer.provenance import Equipment
 
 Explain = Callable[[Volume, tuple[StageRun, ...], Cascade, Shelf], tuple[HeatMap, ...]]
@@ -32,6 +32,8 @@ class Engine:
     cascade: Cascade
     shelf: Shelf
     equipment: Equipment
+    #: What is made, and the names of the destinations that it is made for.
+    profiles: Mapping[Profile, tuple[str, ...]]
     #: Makes the heat maps of a volume's answers; None: there are none.
     explain: Explain | None = None
 
@@ -41,17 +43,23 @@ class AnalysedStudy:
     """What is known of a study, and the result objects that say so, in sending order."""
 
     analysis: Analysis
-    objects: tuple[Dataset, ...]
+    objects: tuple[Addressed, ...]
     loaded: LoadedStudy
 
 
 def analyse_study(
-    study_instance_uid: str, paths: Sequence[Path], engine: Engine, when: datetime.datetime
+    study_instance_uid: str,
+    paths: Sequence[Path],
+    engine: Engine,
+    when: datetime.datetime,
+    earlier: Sequence[EarlierReport] = (),
 ) -> AnalysedStudy:
-    """From the files of one study to its result objects. `when` is the start of the analysis, aware UTC."""
+    """From the files of one study to its result objects. `when` is the start of the analysis, aware UTC; `earlier` are
+    the reports of earlier jobs of the study, newest first."""
     loaded = load_study(study_instance_uid, paths, engine.load)
     analysis = analyse(study_instance_uid, loaded, engine)
-    objects = encode(analysis, loaded.headers, engine.equipment, when) if loaded.headers else ()
+    signed = Signed(loaded.headers, engine.equipment, when)
+    objects = results_for(analysis, signed, engine.profiles, earlier) if loaded.headers else ()
     return AnalysedStudy(analysis, objects, loaded)
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 
 from dicom_node.config_file import Document, read_document, scalar
+from dicom_node.destinations import DeliverSection
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import Fault, SettingsError
+from dicom_node.section import PeerName, Section
 from dicom_node.validation import choice, faults_of
 from inference.registry import Library
 
@@ -50,17 +52,9 @@ Host = Annotated[
 Port = Annotated[
     int, Field(strict=True, ge=1, le=65535, description="a whole number from 1 to 65535", examples=["11112"])
 ]
-#: Keys of `peers`.
-PeerNames = tuple[Annotated[str, Field(min_length=1)], ...]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, validate_by_name=True, validate_by_alias=True
-    )
-
-
-class NodeSection(_Section):
+class NodeSection(Section):
     """The node as a DICOM application entity."""
 
     ae_title: AeTitle
@@ -73,7 +67,7 @@ class NodeSection(_Section):
     )
 
 
-class PeerSection(_Section):
+class PeerSection(Section):
     """One remote application entity."""
 
     ae_title: AeTitle
@@ -81,22 +75,16 @@ class PeerSection(_Section):
     port: Port
 
 
-class ReceiveSection(_Section):
+class ReceiveSection(Section):
     """Who may send."""
 
     #: `from` in the file, which Python keeps for itself. Their AE title and address must both fit.
-    senders: PeerNames = Field(
+    senders: tuple[PeerName, ...] = Field(
         validation_alias="from", min_length=1, description="a list of one peer or more", examples=["[PACS]"]
     )
 
 
-class DeliverSection(_Section):
-    """Who gets the results. Nobody, `to: []`: they stay in the storage folder."""
-
-    to: PeerNames = Field(description="a list of peers", examples=["[PACS]"])
-
-
-class SettleSection(_Section):
+class SettleSection(Section):
     """When a study is complete."""
 
     #: Without a new image, and without an open association that sent one.
@@ -105,7 +93,7 @@ class SettleSection(_Section):
     )
 
 
-class LoadSection(_Section):
+class LoadSection(Section):
     """Which images are read."""
 
     secondary_capture: Literal["ignore", "analyse"] = Field(
@@ -113,7 +101,7 @@ class LoadSection(_Section):
     )
 
 
-class ModelsSection(_Section):
+class ModelsSection(Section):
     """What analyses them."""
 
     folder: FilePath = Field(
@@ -124,7 +112,7 @@ class ModelsSection(_Section):
     )
 
 
-class RuntimeSection(_Section):
+class RuntimeSection(Section):
     """How it is computed."""
 
     #: CPU threads of one inference; None: as many as there are cores.
@@ -133,7 +121,7 @@ class RuntimeSection(_Section):
     )
 
 
-class LogSection(_Section):
+class LogSection(Section):
     """What is told about it."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
@@ -141,7 +129,7 @@ class LogSection(_Section):
     )
 
 
-class Settings(_Section):
+class Settings(Section):
     """Everything that is set, valid as a whole when it comes from `load_settings`."""
 
     node: NodeSection
@@ -218,7 +206,8 @@ def _name_faults(document: Document) -> list[Fault]:
     faults: list[Fault] = []
     for section, key in (("receive", "from"), ("deliver", "to")):
         written = document.at(section, key)
-        names = written if isinstance(written, list) else []
+        items = written if isinstance(written, list) else []
+        names = [item.get("peer") if isinstance(item, dict) else item for item in items]
         for index, name in enumerate(names):
             place = (section, key, index)
             if isinstance(name, str) and name not in known:

@@ -17,7 +17,7 @@ from typing import Protocol
 from apscheduler.schedulers.background import BackgroundScheduler
 from pydicom import Dataset
 
-from dicom_node.domain.delivery import ResultObject
+from dicom_node.domain.delivery import EarlierReport, Outgoing, ResultObject
 from dicom_node.domain.job import Job
 from dicom_node.faults import call_path, type_and_place
 from dicom_node.pipeline import AnalysedStudy
@@ -28,8 +28,8 @@ _LOGGER = logging.getLogger(__name__)
 
 #: A worker not heard of for so long is taken for dead, and its job given to another.
 LEASE_S = 20.0
-#: study_instance_uid, files, start of the analysis -> what is known of the study.
-Analyse = Callable[[str, Sequence[Path], datetime.datetime], AnalysedStudy]
+#: study_instance_uid, files, start of the analysis, earlier reports -> what is known of the study.
+Analyse = Callable[[str, Sequence[Path], datetime.datetime, Sequence[EarlierReport]], AnalysedStudy]
 
 
 class ResultFolder(Protocol):
@@ -40,7 +40,7 @@ class ResultFolder(Protocol):
 
 
 class Worker:
-    """One worker. `name` must be no other worker's, of this run or an earlier one; results go to `peers`."""
+    """One worker. `name` must be no other worker's, of this run or an earlier one."""
 
     def __init__(
         self,
@@ -48,14 +48,12 @@ class Worker:
         store: Store,
         results: ResultFolder,
         analyse: Analyse,
-        peers: Sequence[str],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._name = name
         self._store = store
         self._results = results
         self._analyse = analyse
-        self._peers = tuple(peers)
         self._clock = clock
 
     def take_one(self) -> bool:
@@ -88,18 +86,18 @@ class Worker:
         study = job.study_instance_uid
         paths = [instance.path for instance in self._store.instances(study)]
         started = datetime.datetime.fromtimestamp(self._clock()).astimezone()
-        analysed = self._analyse(study, paths, started)
+        earlier = self._store.earlier_reports(study, before_job=job.job_id)
+        analysed = self._analyse(study, paths, started, earlier)
         if not analysed.loaded.headers:
             self._hold(job, analysed)
             return
-        results = tuple(self._keep(study, dataset) for dataset in analysed.objects)
+        results = tuple(Outgoing(self._keep(study, each.dataset), each.destinations) for each in analysed.objects)
         kept = self._store.finish(
             job.job_id,
             self._name,
             outcome=analysed.analysis.outcome,
             summary=summarise(analysed.analysis).model_dump_json(),
             results=results,
-            peers=self._peers,
             now=self._clock(),
         )
         _LOGGER.info(

@@ -107,8 +107,7 @@ def _main(settings: Settings, connection: Connection) -> None:
         name=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
         store=store,
         results=Spool(settings.node.storage),
-        analyse=lambda study, paths, when: analyse_study(study, paths, engine, when),
-        peers=settings.deliver.to,
+        analyse=lambda study, paths, when, earlier: analyse_study(study, paths, engine, when, earlier),
     )
     _LOGGER.info("The worker is ready", extra={"action": "worker_ready"})
     try:

@@ -145,6 +145,8 @@ class Segment:
     mask: NDArray[np.bool_]
     mean_score: float
     measurements: tuple[Measurement, ...] = ()
+    #: Scores of the whole volume in 255ths (slice, row, column), one array for all lesions of a stage run.
+    scores: NDArray[np.uint8] | None = None
 
     @property
     def slice_extent(self) -> tuple[int, int]:

@@ -137,8 +137,9 @@ def lesions(volume: Volume, scores: NDArray[np.float32], name: str, point: Opera
     keep = sorted(
         (i for i in range(1, len(sizes)) if sizes[i] >= smallest), key=lambda i: (-sizes[i], boxes[i - 1][0].start)
     )
+    levels = (scores * 255).round().astype(np.uint8) if keep else None
     found = []
     for number, component in enumerate(keep, start=1):
         mask = components == component
-        found.append(Segment(name, number, mask, float(scores[mask].mean()), _measure(volume, mask)))
+        found.append(Segment(name, number, mask, float(scores[mask].mean()), _measure(volume, mask), levels))
     return tuple(found)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.sr import CodedConcept
 from pydicom.sr.coding import Code
 
 PRIVATE_SCHEME = "99DICOMAINODE"
@@ -18,6 +19,11 @@ PRIVATE_SCHEME = "99DICOMAINODE"
 def private_scheme() -> CodingSchemeIdentificationItem:
     """The declaration of our own scheme for Coding Scheme Identification Sequence (0008,0110)."""
     return CodingSchemeIdentificationItem(PRIVATE_SCHEME, "Private codes of the DICOM AI node")
+
+
+def item(code: Code) -> CodedConcept:
+    """The code as an item of a code sequence (PS3.3 Table 8.8-1)."""
+    return CodedConcept.from_code(code)
 
 
 #: Document structure (TID 1500).
@@ -45,6 +51,10 @@ VERTICAL_PIXEL_SPACING = Code("111066", "DCM", "Vertical Pixel Spacing")
 TARGET_REGION = Code("123014", "DCM", "Target Region")
 IMAGE_VIEW = Code("111031", "DCM", "Image View")
 FINDING = Code("121071", "DCM", "Finding")
+
+SOURCE_IMAGE_FOR_PROCESSING = Code("121322", "DCM", "Source image for image processing operation")
+OF_INTEREST = Code("113000", "DCM", "Of Interest")
+DIAGNOSTIC_IMAGING_REPORT = Code("18748-4", "LN", "Diagnostic imaging study")
 
 #: How an algorithm and the analysis ended (CID 240, CID 6042, CID 6047).
 SUMMARY = Code("111017", "DCM", "CAD Processing and Findings Summary")
@@ -77,6 +87,8 @@ MILLILITRE = Code("ml", "UCUM", "ml")
 MILLIMETRE = Code("mm", "UCUM", "mm")
 PIXELS = Code("{pixels}", "UCUM", "Pixels")
 NO_UNITS = Code("1", "UCUM", "no units")
+SLICE_COUNT = Code("{slices}", "UCUM", "slices")
+MEASUREMENT_METHOD = Code("370129005", "SCT", "Measurement Method")
 
 #: Equipment and algorithm.
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
@@ -90,6 +102,13 @@ HEADER = Code("header", PRIVATE_SCHEME, "Header in comparison")
 IMAGE_QUALITY = Code("image-quality", PRIVATE_SCHEME, "Image quality")
 NOT_ANALYSED = Code("not-analysed", PRIVATE_SCHEME, "Instances not analysed")
 INSTANCE_NOT_ANALYSED = Code("instance", PRIVATE_SCHEME, "SOP Instance UID not analysed")
+REPAIR = Code("repair", PRIVATE_SCHEME, "Repair of an attribute")
+CHANGE = Code("change", PRIVATE_SCHEME, "Change since the previous report")
+SLICES = Code("slices", PRIVATE_SCHEME, "Number of slices on which it is seen")
+#: How a score came about (Measurement Method).
+MEAN_OVER_VOXELS = Code("mean-over-voxels", PRIVATE_SCHEME, "Mean network output over the voxels")
+BEST_BOX = Code("best-box", PRIVATE_SCHEME, "Highest network output of a box")
+CALIBRATED_SOFTMAX = Code("calibrated-softmax", PRIVATE_SCHEME, "Calibrated softmax, median over slices")
 
 
 @dataclass(frozen=True, slots=True)

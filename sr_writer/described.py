@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 from pydicom import Dataset
 from pydicom.sr.coding import Code
 
 from inference.findings import (
     Algorithm,
     Analysis,
+    HeatMap,
     Measurement,
     QualityFlag,
     Quantity,
@@ -23,6 +25,7 @@ from inference.volume import FrameReference, Volume
 from sr_writer import codes
 from sr_writer.inheritance import classified_region
 from sr_writer.outlines import Outline, box, trace
+from sr_writer.profiles import SegmentPer
 from sr_writer.provenance import Provenance, derived_uid, device_uid, named
 
 
@@ -58,24 +61,34 @@ class DescribedVolume:
     #: Headers of the volume's frames in the order of its slices; a multi-frame instance repeats.
     headers: tuple[Dataset, ...]
     findings: tuple[DescribedFinding, ...]
+    #: What is voxels, lesion by lesion or all of a label together; the n-th is Segment Number n in the volume's SEG.
+    segments: tuple[DescribedFinding, ...]
     quality: tuple[QualityFlag, ...]
+    heat_maps: tuple[HeatMap, ...]
+    #: Frame of Reference UID of the images, or one derived from their series where they state none; None where they
+    #: state several.
+    frame_of_reference_uid: str | None
 
     @property
-    def segments(self) -> tuple[DescribedFinding, ...]:
-        """The findings that are voxels; the n-th of them is Segment Number n in the volume's SEG."""
-        return tuple(each for each in self.findings if isinstance(each.source, Segment))
+    def states_frame_of_reference(self) -> bool:
+        """Whether the images state the Frame of Reference themselves."""
+        return bool(self.headers[0].get("FrameOfReferenceUID"))
 
     def frame(self, outline: Outline) -> FrameReference:
         """The source frame that an outline lies on."""
         return self.volume.frames[outline.slice_index]
 
 
-def describe(analysis: Analysis, provenance: Provenance) -> tuple[DescribedVolume, ...]:
+def describe(analysis: Analysis, provenance: Provenance, segment_per: SegmentPer) -> tuple[DescribedVolume, ...]:
     """Describe all volumes. Raises ValueError for a finding without an algorithm or without a single pixel."""
-    return tuple(_describe_volume(number, each, provenance) for number, each in enumerate(analysis.volumes, start=1))
+    return tuple(
+        _describe_volume(number, each, provenance, segment_per) for number, each in enumerate(analysis.volumes, start=1)
+    )
 
 
-def _describe_volume(volume_number: int, analysed: VolumeAnalysis, provenance: Provenance) -> DescribedVolume:
+def _describe_volume(
+    volume_number: int, analysed: VolumeAnalysis, provenance: Provenance, segment_per: SegmentPer
+) -> DescribedVolume:
     headers = tuple(provenance.sources[frame.sop_instance_uid] for frame in analysed.volume.frames)
     place = _place(analysed.volume, headers[0])
     findings = tuple(
@@ -83,7 +96,59 @@ def _describe_volume(volume_number: int, analysed: VolumeAnalysis, provenance: P
         for run in analysed.runs
         for number, finding in _numbered(run)
     )
-    return DescribedVolume(volume_number, analysed.volume, analysed.runs, headers, findings, analysed.quality)
+    lesions = tuple(each for each in findings if isinstance(each.source, Segment))
+    return DescribedVolume(
+        number=volume_number,
+        volume=analysed.volume,
+        runs=analysed.runs,
+        headers=headers,
+        findings=findings,
+        segments=lesions if segment_per is SegmentPer.LESION else _together(lesions),
+        quality=analysed.quality,
+        heat_maps=analysed.heat_maps,
+        frame_of_reference_uid=_frame_of_reference(headers, analysed.volume),
+    )
+
+
+def _frame_of_reference(headers: Sequence[Dataset], volume: Volume) -> str | None:
+    stated = {str(header.get("FrameOfReferenceUID") or "") for header in headers}
+    if len(stated) > 1:
+        return None
+    return stated.pop() or derived_uid("frame of reference", volume.series_instance_uid)
+
+
+def _together(lesions: Sequence[DescribedFinding]) -> tuple[DescribedFinding, ...]:
+    """One for each label of each algorithm; a lesion that is alone stays itself."""
+    groups: dict[tuple[Algorithm, str], list[DescribedFinding]] = {}
+    for lesion in lesions:
+        groups.setdefault((lesion.algorithm, lesion.source.label), []).append(lesion)
+    return tuple(members[0] if len(members) == 1 else _merged(members) for members in groups.values())
+
+
+def _merged(members: Sequence[DescribedFinding]) -> DescribedFinding:
+    """Voxels of all, and the sum of their volumes."""
+    sources = [each.source for each in members if isinstance(each.source, Segment)]
+    sizes = [int(each.mask.sum()) for each in sources]
+    volumes = [m.value for each in sources for m in each.measurements if m.quantity is Quantity.VOLUME_ML]
+    first, label = members[0], f"{sources[0].label.replace('_', ' ')}, all"[-64:]
+    whole = Segment(
+        label=sources[0].label,
+        number=len(sources),
+        mask=np.any([each.mask for each in sources], axis=0),
+        mean_score=float(np.average([each.mean_score for each in sources], weights=sizes)),
+        measurements=(Measurement(Quantity.VOLUME_ML, sum(volumes)),) if len(volumes) == len(sources) else (),
+        scores=sources[0].scores,
+    )
+    return replace(
+        first,
+        source=whole,
+        tracking_id=f"{label}, {first.tracking_id.partition(', ')[2]}",
+        tracking_uid=derived_uid("tracking all", *(each.tracking_uid for each in members)),
+        label=label,
+        score=whole.mean_score,
+        outlines=tuple(outline for each in members for outline in each.outlines),
+        measurements=whole.measurements,
+    )
 
 
 def _numbered(run: StageRun) -> Iterator[tuple[int, Segment | Region]]:

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pydicom import Dataset
 
 from inference.findings import Analysis
-from sr_writer.described import describe
+from sr_writer.described import DescribedVolume, describe
+from sr_writer.document import document
+from sr_writer.key_objects import key_objects
 from sr_writer.presentation import can_be_presented, presentation_state
-from sr_writer.provenance import Equipment, provenance_of
+from sr_writer.profiles import STANDARD, Profile, ReportWhen, ResultKind
+from sr_writer.provenance import Equipment, Predecessor, Provenance, provenance_of
 from sr_writer.report import report
 from sr_writer.segmentation import can_be_segmented, segmentation
+from sr_writer.snapshot import heat_pictures, snapshots
 
 logger = logging.getLogger(__name__)
 
 
 def encode(
-    analysis: Analysis, sources: Mapping[str, Dataset], equipment: Equipment, when: datetime.datetime
+    analysis: Analysis,
+    sources: Mapping[str, Dataset],
+    equipment: Equipment,
+    when: datetime.datetime,
+    profile: Profile = STANDARD,
+    predecessor: Predecessor | None = None,
 ) -> tuple[Dataset, ...]:
-    """Result objects in sending order: SEG (one per volume with segments), SR (exactly one), GSPS (one per volume
-    with segments or regions). A receiver has the SEG before the SR that refers to it, and never a GSPS without an SR.
+    """Result objects of one profile in sending order: SEG, SR, presentation states, snapshots and so on as
+    `ResultKind` has them. A receiver has the SEG before the SR that refers to it.
+
+    Of what the profile names there is one report, one page, one key object selection; one SEG, presentation state and
+    snapshot series for each volume with findings, one heat map for each answer that has one. Nothing at all where the
+    profile wants findings only and there are none.
 
     `sources` maps SOP Instance UID to the header of every image of the study, analysed or not, as read with
     `stop_before_pixels=True`. `when` is the start of the analysis, aware; a study that states a time zone
-    (0008,0201) gets it in that zone, any other as it is.
+    (0008,0201) gets it in that zone, any other as it is. `predecessor` is the report of an earlier job.
 
     The objects carry file meta information for Explicit VR Little Endian and are ready for `dcmwrite`. The same
     arguments make the same bytes. Raises ValueError without any source, and for a finding that breaks the contract of
@@ -34,15 +47,28 @@ def encode(
     """
     if when.tzinfo is None:
         raise ValueError("the start of the analysis has no time zone; pass an aware datetime")
+    if profile.report is ReportWhen.FOUND and not any(run.segments or run.regions for run in analysis.runs):
+        return ()
     provenance = provenance_of(analysis, sources, equipment, when)
-    volumes = describe(analysis, provenance)
-    segmentations = {each.number: segmentation(each, provenance) for each in volumes if can_be_segmented(each)}
-    states = [presentation_state(each, provenance) for each in volumes if can_be_presented(each)]
-    document = report(analysis, volumes, segmentations, provenance)
-    logger.info(
-        "Encoded one report, %d segmentations and %d presentation states.",
-        len(segmentations),
-        len(states),
-        extra={"action": "encode"},
-    )
-    return (*segmentations.values(), document, *states)
+    volumes = describe(analysis, provenance, profile.segment_per)
+    segmentations = _segmentations(volumes, provenance, profile)
+    makers: Mapping[ResultKind, Callable[[], Iterable[Dataset]]] = {
+        ResultKind.SEGMENTATION: segmentations.values,
+        ResultKind.REPORT: lambda: [report(analysis, volumes, segmentations, provenance, predecessor)],
+        ResultKind.PRESENTATION: lambda: [presentation_state(v, provenance) for v in volumes if can_be_presented(v)],
+        ResultKind.SNAPSHOT: lambda: [each for v in volumes for each in snapshots(v, provenance)],
+        ResultKind.HEAT_MAP: lambda: [each for v in volumes for each in heat_pictures(v, provenance)],
+        ResultKind.KEY_OBJECTS: lambda: [key_objects(volumes, provenance)] if any(v.findings for v in volumes) else [],
+        ResultKind.DOCUMENT: lambda: [document(analysis, volumes, provenance, predecessor)],
+    }
+    made = {kind: tuple(makers[kind]()) for kind in ResultKind if kind in profile.objects}
+    counts = ", ".join(f"{len(objects)} {kind}" for kind, objects in made.items())
+    logger.info("Encoded %s.", counts, extra={"action": "encode"})
+    return tuple(each for objects in made.values() for each in objects)
+
+
+def _segmentations(volumes: Sequence[DescribedVolume], provenance: Provenance, profile: Profile) -> dict[int, Dataset]:
+    """A volume's number -> its SEG."""
+    if ResultKind.SEGMENTATION not in profile.objects:
+        return {}
+    return {each.number: segmentation(each, provenance, profile) for each in volumes if can_be_segmented(each)}

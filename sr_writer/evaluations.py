@@ -24,16 +24,12 @@ from pydicom.config import IGNORE
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
-from inference.findings import Analysis, Exclusion, HeaderCheck, Outcome, StageRun, Task
-from sr_writer import codes
+from inference.findings import Analysis, Classification, Exclusion, HeaderCheck, Outcome, StageRun, Task
+from sr_writer import codes, wording
 from sr_writer.described import DescribedVolume
 from sr_writer.groups import algorithm_identification
-from sr_writer.provenance import named
+from sr_writer.provenance import Predecessor, Provenance, named
 
-RESEARCH_USE_ONLY = (
-    "Research use only. Made by artificial intelligence without human review. "
-    "Not a medical device, not for diagnosis or treatment."
-)
 NOTHING_TO_ANALYSE = "No image of this study could be analysed."
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
@@ -50,11 +46,13 @@ _SUMMARIES: Mapping[tuple[bool, bool], Code] = {
 _REFUSALS: Mapping[Outcome, Code] = {Outcome.NOT_ATTEMPTED: codes.NOT_ATTEMPTED, Outcome.FAILED: codes.FAILED}
 
 
-def evaluations(analysis: Analysis, volumes: Sequence[DescribedVolume]) -> ContainerContentItem:
+def evaluations(
+    analysis: Analysis, volumes: Sequence[DescribedVolume], provenance: Provenance, predecessor: Predecessor | None
+) -> ContainerContentItem:
     """The container (C0034375, UMLS, "Qualitative Evaluations")."""
     container = ContainerContentItem(codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
     items: list[ContentItem] = [
-        TextContentItem(codes.COMMENT, RESEARCH_USE_ONLY, _CONTAINS),
+        TextContentItem(codes.COMMENT, wording.RESEARCH_USE_ONLY, _CONTAINS),
         CodeContentItem(codes.SUMMARY, _summary(analysis), _CONTAINS),
     ]
     if not analysis.runs:
@@ -62,6 +60,9 @@ def evaluations(analysis: Analysis, volumes: Sequence[DescribedVolume]) -> Conta
     items.extend(_evaluation(run, described) for described in volumes for run in described.runs)
     items.extend(item for described in volumes for item in _quality(described))
     items.extend(_exclusions(analysis.exclusions))
+    items.extend(_repairs(volumes, provenance))
+    if predecessor is not None:
+        items.extend(TextContentItem(codes.CHANGE, change, _CONTAINS) for change in predecessor.changes)
     container.ContentSequence = ContentSequence(items)
     return container
 
@@ -84,12 +85,18 @@ def _evaluation(run: StageRun, described: DescribedVolume) -> CodeContentItem:
     if run.reason:
         children.append(TextContentItem(codes.REASON, run.reason, _PROPERTY))
     if run.classification is not None:
-        score = round(run.classification.score, 4)
-        children.append(NumContentItem(codes.SCORE, score, codes.NO_UNITS, relationship_type=_PROPERTY))
+        children.append(_score(run.classification))
         children.extend(list(_images(described, run.classification.slices)))
     if run.header is not None:
         children.append(TextContentItem(codes.HEADER, _in_words(run.header), _PROPERTY))
     item.ContentSequence = children
+    return item
+
+
+def _score(answer: Classification) -> NumContentItem:
+    item = NumContentItem(codes.SCORE, round(answer.score, 4), codes.NO_UNITS, relationship_type=_PROPERTY)
+    method = CodeContentItem(codes.MEASUREMENT_METHOD, codes.CALIBRATED_SOFTMAX, _MODIFIER)
+    item.ContentSequence = ContentSequence([method])
     return item
 
 
@@ -103,6 +110,20 @@ def _quality(described: DescribedVolume) -> Iterator[TextContentItem]:
     for flag in described.quality:
         consequence = "not analysed" if flag.refused else "analysed all the same"
         item = TextContentItem(codes.IMAGE_QUALITY, f"{flag.text} ({consequence})", _CONTAINS)
+        series = UIDRefContentItem(codes.SERIES_INSTANCE_UID, described.volume.series_instance_uid, _PROPERTY)
+        item.ContentSequence = ContentSequence([series])
+        yield item
+
+
+def _repairs(volumes: Sequence[DescribedVolume], provenance: Provenance) -> Iterator[TextContentItem]:
+    """What of the images breaks the standard, and what became of it in the results."""
+    for repair in provenance.repairs:
+        yield TextContentItem(codes.REPAIR, repair, _CONTAINS)
+    for described in volumes:
+        if described.volume.affine is None or described.states_frame_of_reference:
+            continue
+        text = "Frame of Reference UID is absent; results have one that is derived from the series"
+        item = TextContentItem(codes.REPAIR, text, _CONTAINS)
         series = UIDRefContentItem(codes.SERIES_INSTANCE_UID, described.volume.series_instance_uid, _PROPERTY)
         item.ContentSequence = ContentSequence([series])
         yield item

@@ -8,7 +8,8 @@ A lesion with a segment makes two groups with one tracking UID. The first (TID 1
 every voxel, and carries the volume; the second (TID 1410) holds the largest contour on the slice where the axes were
 measured, and carries them. Further contours stay out of the report: viewers draw only the first contour of a tracking
 UID, and a UID for each would make one lesion many. The segment and the presentation state have them all. Without a
-segment (no geometry, no Segmentation object) one group (TID 1411) holds all contours, that main one first.
+segment (no geometry, no Segmentation object) one group (TID 1411) holds all contours, that main one first. Where a
+segment holds all lesions of a label, each lesion has one group (TID 1410), and the segment two as a lesion would.
 """
 
 from __future__ import annotations
@@ -33,16 +34,28 @@ _QUANTITIES: Mapping[Quantity, tuple[Code, Code]] = {
 
 def measurement_groups(described: DescribedVolume, segmentation: Dataset | None) -> Iterator[sr.ContentSequence]:
     """The groups of one volume; `segmentation` is its SEG, None when it has none."""
-    number = 0
+    numbers = {finding.tracking_uid: number for number, finding in enumerate(described.segments, start=1)}
     for finding in described.findings:
         if not isinstance(finding.source, Segment):
             yield _outlined(described, finding, codes.BOUNDED_BY, _numbers(finding))
         elif segmentation is None:
             yield _contoured(described, finding)
+        elif finding.tracking_uid in numbers:
+            yield from _in_segment(described, finding, numbers.pop(finding.tracking_uid), segmentation)
         else:
-            number += 1
-            yield _segmented(described, finding, number, segmentation)
-            yield _outlined(described, finding, codes.OUTLINE, _numbers(finding, without=Quantity.VOLUME_ML))
+            yield _outlined(described, finding, codes.OUTLINE, _numbers(finding))
+    if segmentation is not None:
+        for finding in described.segments:
+            if finding.tracking_uid in numbers:
+                yield from _in_segment(described, finding, numbers[finding.tracking_uid], segmentation)
+
+
+def _in_segment(
+    described: DescribedVolume, finding: DescribedFinding, number: int, segmentation: Dataset
+) -> Iterator[sr.ContentSequence]:
+    """Both groups of what is Segment Number `number`."""
+    yield _segmented(described, finding, number, segmentation)
+    yield _outlined(described, finding, codes.OUTLINE, _numbers(finding, without=Quantity.VOLUME_ML))
 
 
 def algorithm_identification(algorithm: Algorithm) -> sr.AlgorithmIdentification:
@@ -93,7 +106,7 @@ def _outlined(
         finding_sites=_sites(finding),
         algorithm_id=algorithm_identification(finding.algorithm),
         geometric_purpose=purpose,
-        measurements=[*numbers, _score(finding)],
+        measurements=[*numbers, _slices(finding), _score(finding)],
     )
 
 
@@ -109,7 +122,7 @@ def _contoured(
         finding_sites=_sites(finding),
         algorithm_id=algorithm_identification(finding.algorithm),
         geometric_purpose=codes.OUTLINE,
-        measurements=[*_numbers(finding), _score(finding)],
+        measurements=[*_numbers(finding), _slices(finding), _score(finding)],
     )
 
 
@@ -141,5 +154,11 @@ def _numbers(
         yield sr.Measurement(name=name, value=round(measurement.value, 3), unit=unit)
 
 
+def _slices(finding: DescribedFinding) -> sr.Measurement:
+    first, last = finding.source.slice_extent
+    return sr.Measurement(name=codes.SLICES, value=last - first + 1, unit=codes.SLICE_COUNT)
+
+
 def _score(finding: DescribedFinding) -> sr.Measurement:
-    return sr.Measurement(name=codes.SCORE, value=round(finding.score, 4), unit=codes.NO_UNITS)
+    method = codes.MEAN_OVER_VOXELS if isinstance(finding.source, Segment) else codes.BEST_BOX
+    return sr.Measurement(name=codes.SCORE, value=round(finding.score, 4), unit=codes.NO_UNITS, method=method)

@@ -7,11 +7,14 @@ import logging
 from collections.abc import Iterable
 
 from pydicom import DataElement, Dataset
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_description, dictionary_VR, tag_for_keyword
 from pydicom.errors import BytesLengthException
+from pydicom.uid import UID
 
 from inference.findings import StageRun
 from sr_writer import codes
+from sr_writer.repairs import Mended, mend
 
 logger = logging.getLogger(__name__)
 
@@ -108,22 +111,48 @@ _TECHNICAL = (
 
 
 def inherit_patient_and_study(result: Dataset, source: Dataset) -> None:
-    """Make patient and study of `result` those of `source`, value for value after decoding; empty stays empty."""
+    """Make patient and study of `result` those of `source`, value for value after decoding; empty stays empty.
+
+    What breaks the standard is mended or left empty, as `repairs_of` tells. The Study Instance UID is the study's
+    identity and stays as it is.
+    """
     result.StudyInstanceUID = source.StudyInstanceUID
-    for keyword in _REQUIRED:
-        element = element_of(source, keyword)
-        setattr(result, keyword, None)
+    for keyword in (*_REQUIRED, *_OPTIONAL):
+        if keyword in _REQUIRED:
+            setattr(result, keyword, None)
+        element = _mended(source, keyword).element
         if element is not None:
             result[keyword] = element
-    for keyword in _OPTIONAL:
-        element = element_of(source, keyword)
-        if element is not None:
-            result[keyword] = element
+
+
+def repairs_of(source: Dataset) -> tuple[str, ...]:
+    """What was done to patient, study and body part of `source` on their way into the results: a phrase each, with
+    names of attributes and no values."""
+    absent = tuple(
+        f"{dictionary_description(keyword)} is absent and empty here" for keyword in _REQUIRED if keyword not in source
+    )
+    mended = (
+        repair
+        for keyword in (*_REQUIRED, *_OPTIONAL, "BodyPartExamined")
+        for repair in _mended(source, keyword).repairs
+    )
+    if not UID(str(source.StudyInstanceUID), IGNORE).is_valid:
+        absent = ("Study Instance UID breaks the rules for UIDs and is kept, since it is the study's", *absent)
+    return tuple(dict.fromkeys((*absent, *mended)))
+
+
+def _mended(source: Dataset, keyword: str) -> Mended:
+    """A legal copy of one element."""
+    element = element_of(source, keyword)
+    if element is not None:
+        return mend(element)
+    name = dictionary_description(keyword)
+    return Mended(None, (f"{name} cannot be read and is left out",) if keyword in source else ())
 
 
 def inherit_body_part(result: Dataset, source: Dataset, runs: Iterable[StageRun]) -> None:
     """Body Part Examined (C.7.3.1) of the source; where the source names none, the classified region does."""
-    element = element_of(source, "BodyPartExamined")
+    element = _mended(source, "BodyPartExamined").element
     region = classified_region(runs)
     if element is not None and not element.is_empty:
         result["BodyPartExamined"] = element

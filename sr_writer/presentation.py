@@ -1,20 +1,22 @@
-"""Findings of one volume as a Grayscale Softcopy Presentation State (PS3.3 A.33.1): outlines and words on the images.
+"""Findings of one volume as a presentation state: outlines and words on the images.
 
-It repeats what the report says, for viewers that do not draw reports; it is never sent without one. Colour images get
-none: they need another object (Color Softcopy Presentation State) with an ICC profile that most of them lack.
+Grey images get a Grayscale Softcopy Presentation State (PS3.3 A.33.1), colour ones a Color Softcopy Presentation State
+(A.33.2). It repeats what the report says, for viewers that do not draw reports.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from inference.findings import Quantity
+from sr_writer import wording
+from sr_writer.colour import colour_of, profile_of
 from sr_writer.described import DescribedFinding, DescribedVolume
 from sr_writer.greyscale import add_greyscale
 from sr_writer.inheritance import inherit_body_part, inherit_laterality, technical_copy
@@ -23,12 +25,6 @@ from sr_writer.provenance import Provenance, sign
 
 _SERIES_NUMBER = 9200
 _LAYER = "AI_RESEARCH"
-_COLOUR = (255, 80, 40)
-_WORDS: Mapping[Quantity, str] = {
-    Quantity.VOLUME_ML: "{:.1f} ml",
-    Quantity.LONG_AXIS_MM: "{:.0f} mm",
-    Quantity.SHORT_AXIS_MM: "x {:.0f} mm",
-}
 
 #: Width of a character and height of a line as parts of the image's, generous for the fonts of displays.
 _CHARACTER = 0.022
@@ -38,21 +34,20 @@ _Box = tuple[float, float, float, float]
 
 
 def can_be_presented(described: DescribedVolume) -> bool:
-    """Whether there is something to draw, on grey images."""
-    grey = all(header.get("SamplesPerPixel", 1) == 1 for header in described.headers)
-    return bool(described.findings) and grey and not described.volume.is_colour
+    """Whether there is something to draw, on images that are all grey or all in colour."""
+    return bool(described.findings) and len({_is_colour(header) for header in described.headers}) == 1
 
 
 def presentation_state(described: DescribedVolume, provenance: Provenance) -> Dataset:
-    """The GSPS of one volume; it references exactly the images that it draws on."""
+    """The presentation state of one volume; it references exactly the images that it draws on."""
     drawn = _by_slice(described)
     images = [(described.headers[index], described.volume.frames[index].frame_number) for index in sorted(drawn)]
     stubs = {header.SOPInstanceUID: _stub(header) for header, _ in images}
     layer = hd.pr.GraphicLayer(
-        _LAYER, order=1, description="AI, research use only", display_color=hd.color.CIELabColor.from_rgb(*_COLOUR)
+        _LAYER, order=1, description="AI, research use only", display_color=hd.color.CIELabColor.from_rgb(*colour_of(0))
     )
     name = f"volume {described.number}"
-    state = hd.pr.GrayscaleSoftcopyPresentationState(
+    state = _kind(images[0][0])(
         referenced_images=list(stubs.values()),
         series_instance_uid=provenance.uid("PR series", name),
         series_number=_SERIES_NUMBER + described.number,
@@ -70,7 +65,8 @@ def presentation_state(described: DescribedVolume, provenance: Provenance) -> Da
     sign(state, provenance, "AI overlay - Research")
     inherit_body_part(state, images[0][0], described.runs)
     inherit_laterality(state, images[0][0])
-    add_greyscale(state, images)
+    if not _is_colour(images[0][0]):
+        add_greyscale(state, images)
     _keep_pixel_shape(state, described)
     return state
 
@@ -133,7 +129,7 @@ def _texts(described: DescribedVolume, drawn: Sequence[tuple[DescribedFinding, O
 
 
 def _words(finding: DescribedFinding) -> str:
-    numbers = " ".join(_WORDS[each.quantity].format(each.value) for each in finding.measurements)
+    numbers = wording.numbers(finding.measurements)
     return f"AI {finding.label}{', ' if numbers else ''}{numbers}"
 
 
@@ -175,10 +171,22 @@ def _overlap(one: _Box, other: _Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
+def _kind(header: Dataset) -> Callable[..., Dataset]:
+    """What makes a presentation state for such images."""
+    if _is_colour(header):
+        return partial(hd.pr.ColorSoftcopyPresentationState, icc_profile=profile_of(header.get("ICCProfile")))
+    kind: Callable[..., Dataset] = hd.pr.GrayscaleSoftcopyPresentationState
+    return kind
+
+
+def _is_colour(header: Dataset) -> bool:
+    return bool(header.get("SamplesPerPixel", 1) == 3 or header.get("PhotometricInterpretation") == "PALETTE COLOR")
+
+
 def _stub(header: Dataset) -> Dataset:
     """The source without its own grey pipeline, which is copied by `add_greyscale`."""
     stub = technical_copy(header)
-    stub.SamplesPerPixel = 1
+    stub.SamplesPerPixel = 3 if _is_colour(header) else 1
     if "NumberOfFrames" in stub:
         stub.SharedFunctionalGroupsSequence = [Dataset()]
         stub.PerFrameFunctionalGroupsSequence = []

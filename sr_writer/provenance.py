@@ -17,7 +17,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from inference.findings import Algorithm, Analysis
 from sr_writer import codes
-from sr_writer.inheritance import inherit_patient_and_study
+from sr_writer.inheritance import inherit_patient_and_study, repairs_of
 
 _OWN_UIDS = 0x_D1C0_A11D_E001
 _VERSION_AND_VARIANT_MASK = (0xF << 76) | (0x3 << 62)
@@ -52,6 +52,17 @@ class Equipment:
     ae_title: str
 
 
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """The report that an earlier job of the same study made, and what is different now."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    #: Sentences for a reader; empty where nothing that a reader would see has changed.
+    changes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Provenance:
     """What every object of one analysis shares."""
@@ -66,6 +77,8 @@ class Provenance:
     algorithms: tuple[Algorithm, ...]
     #: sha256 over all that makes this analysis another one.
     fingerprint: str
+    #: What of patient and study could not be carried as the images state it, a phrase each.
+    repairs: tuple[str, ...] = ()
 
     def uid(self, *role: str) -> str:
         """The UID of one part of this analysis."""
@@ -87,6 +100,7 @@ def provenance_of(
         when=_in_study_time(when, subject),
         algorithms=analysis.algorithms,
         fingerprint=_fingerprint(analysis, equipment),
+        repairs=repairs_of(subject),
     )
 
 

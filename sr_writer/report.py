@@ -15,7 +15,7 @@ from sr_writer.evaluations import evaluations
 from sr_writer.groups import measurement_groups
 from sr_writer.inheritance import element_of, technical_copy
 from sr_writer.library import image_library
-from sr_writer.provenance import Provenance, derived_uid, device_uid, named, sign
+from sr_writer.provenance import Predecessor, Provenance, derived_uid, device_uid, named, sign
 
 _SERIES_NUMBER = 9000
 _ENGLISH = sr.CodedConcept("en", "RFC5646", "English")
@@ -35,15 +35,18 @@ def report(
     volumes: Sequence[DescribedVolume],
     segmentations: Mapping[int, Dataset],
     provenance: Provenance,
+    predecessor: Predecessor | None,
 ) -> Dataset:
-    """The SR of an analysis; `segmentations` maps a volume's number to its SEG."""
+    """The SR of an analysis; `segmentations` maps a volume's number to its SEG, `predecessor` is the report that this
+    one stands beside."""
     sources = provenance.sources.values()
+    form = tuple(each.SOPInstanceUID for each in segmentations.values())
     result = sr.Comprehensive3DSR(
         evidence=[*(technical_copy(source) for source in sources), *segmentations.values()],
-        content=_document(analysis, volumes, segmentations, provenance),
-        series_instance_uid=provenance.uid("SR series"),
+        content=_document(analysis, volumes, segmentations, provenance, predecessor),
+        series_instance_uid=provenance.uid("SR series", *form),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=provenance.uid("SR"),
+        sop_instance_uid=provenance.uid("SR", *form),
         instance_number=1,
         manufacturer=provenance.equipment.manufacturer,
         is_complete=analysis.outcome is Outcome.COMPLETE,
@@ -54,6 +57,8 @@ def report(
     if analysis.outcome is not Outcome.COMPLETE:
         result.CompletionFlagDescription = f"Analysis {analysis.outcome}; reasons are in the report"
     sign(result, provenance, "AI findings - Research")
+    if predecessor is not None:
+        result.PredecessorDocumentsSequence = [_reference(predecessor, provenance.subject)]
     requests = _requests(provenance.subject)
     if requests:
         result.ReferencedRequestSequence = requests
@@ -65,11 +70,12 @@ def _document(
     volumes: Sequence[DescribedVolume],
     segmentations: Mapping[int, Dataset],
     provenance: Provenance,
+    predecessor: Predecessor | None,
 ) -> sr.ContainerContentItem:
     """The content tree in the order of TID 1500."""
     root = sr.ContainerContentItem(codes.REPORT_TITLE, template_id="1500")
     content = sr.ContentSequence(sr.LanguageOfContentItemAndDescendants(_ENGLISH))
-    for observer in _observers(provenance):
+    for observer in observers(provenance):
         content.extend(observer)
     content.append(
         sr.CodeContentItem(
@@ -85,13 +91,13 @@ def _document(
         )
         measurements.ContentSequence = sr.ContentSequence([item for group in groups for item in group])
         content.append(measurements)
-    content.append(evaluations(analysis, volumes))
+    content.append(evaluations(analysis, volumes, provenance, predecessor))
     root.ContentSequence = content
     return root
 
 
-def _observers(provenance: Provenance) -> list[sr.ObserverContext]:
-    """The algorithms observe (IHE AIR Table 6.5.3.1-1); where none ran, the node itself says so."""
+def observers(provenance: Provenance) -> list[sr.ObserverContext]:
+    """Device observers (TID 1004): the algorithms (IHE AIR Table 6.5.3.1-1); where none ran, the node itself."""
     equipment = provenance.equipment
     attributes = [
         sr.DeviceObserverIdentifyingAttributes(
@@ -109,7 +115,19 @@ def _observers(provenance: Provenance) -> list[sr.ObserverContext]:
             serial_number=equipment.device_serial_number,
         )
     ]
-    return [sr.ObserverContext(sr.CodedConcept.from_code(codes.DEVICE), each) for each in attributes]
+    return [sr.ObserverContext(codes.item(codes.DEVICE), each) for each in attributes]
+
+
+def _reference(predecessor: Predecessor, subject: Dataset) -> Dataset:
+    """Hierarchical SOP Instance Reference (Table C.17-3) of the earlier report."""
+    document, series, study = Dataset(), Dataset(), Dataset()
+    document.ReferencedSOPClassUID = predecessor.sop_class_uid
+    document.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
+    series.SeriesInstanceUID = predecessor.series_instance_uid
+    series.ReferencedSOPSequence = [document]
+    study.StudyInstanceUID = subject.StudyInstanceUID
+    study.ReferencedSeriesSequence = [series]
+    return study
 
 
 def _procedure(subject: Dataset) -> Code:

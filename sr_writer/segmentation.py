@@ -1,8 +1,8 @@
-"""Segments of one volume to a Segmentation object (PS3.3 A.51), BINARY, on the grid of its source images."""
+"""Segments of one volume to a Segmentation object (PS3.3 A.51, A.51.5.3) on the grid of its source images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import highdicom as hd
 import numpy as np
@@ -11,37 +11,37 @@ from pydicom import Dataset
 
 from inference.findings import Segment
 from sr_writer import codes
+from sr_writer.colour import colour_of
 from sr_writer.described import DescribedFinding, DescribedVolume
 from sr_writer.inheritance import inherit_body_part, technical_copy
+from sr_writer.profiles import Profile, SegmentationForm
 from sr_writer.provenance import Provenance, sign
 
-#: Recommended display colours (red, green, blue) in turn; they stand out from grey and from each other.
-_COLOURS = ((255, 80, 40), (40, 200, 255), (255, 210, 0), (120, 255, 80), (255, 90, 220), (150, 130, 255))
 _SERIES_NUMBER = 9100
 
 
 def can_be_segmented(described: DescribedVolume) -> bool:
     """Whether there are segments, and the source states the geometry that a Segmentation object must repeat."""
-    if not described.segments or described.volume.affine is None:
-        return False
-    spaces = {str(header.get("FrameOfReferenceUID") or "") for header in described.headers}
-    if len(spaces) != 1 or "" in spaces:
+    if not described.segments or described.volume.affine is None or described.frame_of_reference_uid is None:
         return False
     return all(_states_plane(header, described.volume.slice_spacing_mm) for header in described.headers)
 
 
-def segmentation(described: DescribedVolume, provenance: Provenance) -> Dataset:
-    """The SEG of one volume; Segment Number n is the n-th of `described.segments`."""
-    sources, masks = _on_source_frames(described)
-    name = f"volume {described.number}"
+def segmentation(described: DescribedVolume, provenance: Provenance, profile: Profile) -> Dataset:
+    """The SEG of one volume in the form that `profile` asks for; Segment Number n is the n-th of
+    `described.segments`."""
+    name = (f"volume {described.number}", *profile.segmentation_settings)
+    sources = _sources(described)
     result = hd.seg.Segmentation(
         source_images=sources,
-        pixel_array=_pixel_array(masks),
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        pixel_array=_PIXELS[profile.segmentation](
+            [_on_source_frames(each, described) for each in _values(described, profile)]
+        ),
+        segmentation_type=profile.segmentation.upper(),
         segment_descriptions=[_segment(n, finding) for n, finding in enumerate(described.segments, start=1)],
-        series_instance_uid=provenance.uid("SEG series", name),
+        series_instance_uid=provenance.uid("SEG series", *name),
         series_number=_SERIES_NUMBER + described.number,
-        sop_instance_uid=provenance.uid("SEG", name),
+        sop_instance_uid=provenance.uid("SEG", *name),
         instance_number=1,
         manufacturer=provenance.equipment.manufacturer,
         manufacturer_model_name=provenance.equipment.model_name,
@@ -49,11 +49,13 @@ def segmentation(described: DescribedVolume, provenance: Provenance) -> Dataset:
         device_serial_number=provenance.equipment.device_serial_number,
         content_label="AI_RESEARCH",
         content_description="AI segmentation, research use only",
-        omit_empty_frames=True,
+        omit_empty_frames=profile.omit_empty_frames,
     )
     sign(result, provenance, f"AI {described.segments[0].algorithm.name[:36]} SEG - Research")
     inherit_body_part(result, described.headers[0], described.runs)
-    _name_dimensions(result, provenance.uid("SEG dimensions", name))
+    _name_dimensions(result, provenance.uid("SEG dimensions", *name))
+    if profile.segmentation is SegmentationForm.LABELMAP:
+        _leave_out_background(result)
     return result
 
 
@@ -76,34 +78,75 @@ def _segment(number: int, finding: DescribedFinding) -> hd.seg.SegmentDescriptio
         tracking_id=finding.tracking_id,
         tracking_uid=finding.tracking_uid,
         anatomic_regions=None if finding.site is None else [finding.site],
-        display_color=hd.color.CIELabColor.from_rgb(*_COLOURS[(number - 1) % len(_COLOURS)]),
+        display_color=hd.color.CIELabColor.from_rgb(*colour_of(number - 1)),
     )
 
 
-def _on_source_frames(described: DescribedVolume) -> tuple[list[Dataset], list[NDArray[np.bool_]]]:
-    """Source images without duplicates, and the masks (frame, row, column) in the order of the sources' frames."""
-    masks = [finding.source.mask for finding in described.segments if isinstance(finding.source, Segment)]
-    first = described.volume.frames[0]
-    if first.frame_number is None:
-        return [_with_thickness(header, described.volume.slice_spacing_mm) for header in described.headers], masks
-    source = technical_copy(described.headers[0])
+def _sources(described: DescribedVolume) -> list[Dataset]:
+    """Source images without duplicates, with the Frame of Reference that the result has, too."""
+    if described.volume.frames[0].frame_number is None:
+        sources = [_with_thickness(header, described.volume.slice_spacing_mm) for header in described.headers]
+    else:
+        sources = [technical_copy(described.headers[0])]
+    for source in sources:
+        source.FrameOfReferenceUID = described.frame_of_reference_uid
+    return sources
+
+
+def _values(described: DescribedVolume, profile: Profile) -> Iterator[NDArray[np.generic]]:
+    """Of each segment (slice, row, column): bool, or scores 0 to 1 for FRACTIONAL, 0 outside of the lesion."""
+    for finding in described.segments:
+        source = finding.source
+        if not isinstance(source, Segment):
+            continue
+        if profile.segmentation is not SegmentationForm.FRACTIONAL:
+            yield source.mask
+        elif source.scores is None:
+            yield source.mask.astype(np.float32)
+        else:
+            yield np.where(source.mask, source.scores, 0).astype(np.float32) / 255
+
+
+def _on_source_frames(values: NDArray[np.generic], described: DescribedVolume) -> NDArray[np.generic]:
+    """A segment's voxels (frame, row, column) in the order of the source's frames, which a stack may not all have."""
+    if described.volume.frames[0].frame_number is None:
+        return values
     frames = [(frame.frame_number or 1) - 1 for frame in described.volume.frames]
-    spread = []
-    for mask in masks:
-        whole = np.zeros((int(source.NumberOfFrames), *mask.shape[1:]), dtype=np.bool_)
-        whole[frames] = mask
-        spread.append(whole)
-    return [source], spread
+    spread = np.zeros((int(described.headers[0].NumberOfFrames), *values.shape[1:]), dtype=values.dtype)
+    spread[frames] = values
+    return spread
 
 
-def _pixel_array(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint8] | NDArray[np.bool_]:
-    """Numbered segments in one array (frame, row, column), or, where segments overlap, a last axis of segments."""
+def _numbered(masks: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+    """Numbered segments in one array (frame, row, column), the first one where two overlap."""
     numbered = np.zeros(masks[0].shape, dtype=np.uint8 if len(masks) < 256 else np.uint16)
     for number, mask in enumerate(masks, start=1):
-        if numbered[mask].any():
-            return np.stack(masks, axis=-1)
-        numbered[mask] = number
+        numbered[mask.astype(np.bool_) & (numbered == 0)] = number
     return numbered
+
+
+def _numbered_or_stacked(masks: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+    """Numbered segments or, where some overlap, each apart along a last axis."""
+    overlap = np.sum(masks, axis=0, dtype=np.uint16).max() > 1 if len(masks) > 1 else False
+    return np.stack(masks, axis=-1) if overlap else _numbered(masks)
+
+
+def _stacked(values: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+    return np.stack(values, axis=-1)
+
+
+_PIXELS: Mapping[SegmentationForm, Callable[[Sequence[NDArray[np.generic]]], NDArray[np.generic]]] = {
+    SegmentationForm.BINARY: _numbered_or_stacked,
+    SegmentationForm.LABELMAP: _numbered,
+    SegmentationForm.FRACTIONAL: _stacked,
+}
+
+
+def _leave_out_background(result: Dataset) -> None:
+    """Viewers count the items of Segment Sequence from 1: an item for the background, which is optional (C.8.20.2),
+    would give every segment its neighbour's colour. Pixel Padding Value says what background is."""
+    result.SegmentSequence = [item for item in result.SegmentSequence if item.SegmentNumber]
+    result.PixelPaddingValue = 0
 
 
 def _name_dimensions(result: Dataset, uid: str) -> None:

@@ -45,6 +45,25 @@ class ResultObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A result object and who is to get it."""
+
+    result: ResultObject
+    peers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierReport:
+    """The Structured Report of an earlier job of the same study."""
+
+    job_id: int
+    result: ResultObject
+    peers: tuple[str, ...]
+    #: What that job found, as JSON text.
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One result object for one peer."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from dicom_node.domain.delivery import Delivery, DeliveryState, ResultObject
+from dicom_node.domain.delivery import Delivery, DeliveryState, EarlierReport, ResultObject
 from dicom_node.domain.job import Job, JobState
 from dicom_node.domain.status import NOTHING_TO_ANALYSE, DeliveryStatus, Event, StudyStatus
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
@@ -69,6 +70,22 @@ def result_columns(result: ResultObject) -> dict[str, Value]:
         "sop_instance_uid": result.sop_instance_uid,
         "series_instance_uid": result.series_instance_uid,
     }
+
+
+def earlier_report_of(row: Row) -> EarlierReport:
+    """From `reports_of_study`."""
+    return EarlierReport(
+        job_id=row["job_id"],
+        result=ResultObject(
+            path=Path(row["path"]),
+            modality=row["modality"],
+            sop_class_uid=row["sop_class_uid"],
+            sop_instance_uid=row["sop_instance_uid"],
+            series_instance_uid=row["series_instance_uid"],
+        ),
+        peers=tuple(json.loads(row["peers"])),
+        summary=row["summary"] or "{}",
+    )
 
 
 def delivery_of(row: Row) -> Delivery:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from dicom_node.domain.delivery import Delivery, DeliveryState, ResultObject
+from dicom_node.domain.delivery import Delivery, DeliveryState, EarlierReport, Outgoing
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState, may_follow
 from dicom_node.domain.status import Event, StudyStatus
@@ -117,12 +117,11 @@ class Store:
         return tuple(map(rows.instance_of, found))
 
     def finish(
-        self, job_id: int, worker: str, *, outcome: str, summary: str, results: Sequence[ResultObject],
-        peers: Sequence[str], now: float,
+        self, job_id: int, worker: str, *, outcome: str, summary: str, results: Sequence[Outgoing], now: float,
     ) -> bool:  # fmt: skip
         """The analysis is made: record its outcome, its `summary` (JSON text) and its results, in sending order.
 
-        Each result is to be delivered to each peer. False, and nothing is written, when the lease is not this
+        Each result is to be delivered to its peers. False, and nothing is written, when the lease is not this
         worker's any more.
         """
         with self._database.change():
@@ -131,16 +130,22 @@ class Store:
                 return False
             self._run("note_outcome", job_id=job_id, outcome=outcome, summary=summary)
             self._run("note_finished", job_id=job_id, now=now)
-            for result in results:
-                [added] = self._run("add_result", job_id=job_id, **rows.result_columns(result))
-                for peer in peers:
+            for each in results:
+                [added] = self._run("add_result", job_id=job_id, **rows.result_columns(each.result))
+                for peer in each.peers:
                     self._run("add_delivery", job_id=job_id, result_id=added["result_id"], peer=peer, now=now)
-            if results and peers:
+            peers = dict.fromkeys(peer for each in results for peer in each.peers)
+            if peers:
                 reason = f"{len(results)} results on their way to {', '.join(peers)}"
                 self._move(job, JobState.DELIVERING, reason, now)
             else:
                 self._move(job, JobState.DONE, "nobody to send results to" if results else "no results to send", now)
             return True
+
+    def earlier_reports(self, study_instance_uid: str, *, before_job: int) -> tuple[EarlierReport, ...]:
+        """The reports of the study's jobs before this one, the newest first."""
+        found = self._run("reports_of_study", study_instance_uid=study_instance_uid, before_job=before_job)
+        return tuple(map(rows.earlier_report_of, found))
 
     def give_up(self, job_id: int, worker: str, *, reason: str, now: float) -> JobState:
         """The analysis broke off: READY to be tried again, or FAILED after the last try.

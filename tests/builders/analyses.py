@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from inference.findings import (
     VolumeAnalysis,
 )
 from inference.volume import FrameReference, Volume
+from sr_writer import encode as encoding
+from sr_writer.profiles import PROFILES, Profile
 from sr_writer.provenance import Equipment
 from tests.builders.datasets import header
 
@@ -32,6 +34,17 @@ EQUIPMENT = Equipment("Example Labs", "AI node", "0.1.0", "NODE-1", "AINODE")
 CASCADE = Algorithm("cascade-resnet50", "1.0.0", "Example Labs", "c" * 64)
 UNET = Algorithm("brain-tumour-unet", "1.2.0", "Example Labs", "a" * 64, (("threshold", "0.5"),))
 DETECTOR = Algorithm("xray-abnormality", "0.3.0", "Example Labs", "d" * 64, (("minimum score", "0.25"),))
+
+
+def encode(
+    analysis: Analysis,
+    sources: Mapping[str, Dataset],
+    equipment: Equipment = EQUIPMENT,
+    when: datetime.datetime = WHEN,
+    profile: Profile = PROFILES["weasis"],
+) -> tuple[Dataset, ...]:
+    """Segmentations, report and presentation states, which most tests are about."""
+    return encoding.encode(analysis, sources, equipment, when, profile)
 
 
 def headers_of(*datasets: Dataset) -> dict[str, Dataset]:

@@ -27,6 +27,6 @@ def test_orthanc_gets_its_results(tmp_path):
         orthanc.post("/modalities/node/store", json.dumps(sent).encode())
         assert eventually(lambda: served.study(study.study_instance_uid).get("state") == "done")
         results = [each for each in orthanc.instances() if each["Modality"] != "MR"]
-    assert sorted(result["Modality"] for result in results) == ["PR", "SEG", "SR"]
+    assert {result["Modality"] for result in results} == {"OT", "PR", "SEG", "SR"}
     assert {result["StudyInstanceUID"] for result in results} == {study.study_instance_uid}
     assert {result["PatientID"] for result in results} == {study.instances[0].PatientID}

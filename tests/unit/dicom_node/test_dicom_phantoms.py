@@ -69,5 +69,5 @@ def test_slices_advance_along_their_normal(studies):
 
 def test_what_is_expected_follows_from_the_truth(studies):
     """Three results where there is a lesion, a report where there is none."""
-    assert {kind for kind, study in studies.items() if study.expected == ("SEG", "SR", "PR")} == {"brain MR"}
+    assert {kind for kind, study in studies.items() if study.expected == ("SEG", "SR", "PR", "OT")} == {"brain MR"}
     assert {study.expected for kind, study in studies.items() if kind != "brain MR"} == {("SR",)}

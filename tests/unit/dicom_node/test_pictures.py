@@ -10,8 +10,7 @@ from scipy.ndimage import binary_erosion, distance_transform_edt
 from dicom_node.phantoms import phantom_studies
 from dicom_node.pictures import draw_study
 from inference.findings import Analysis, VolumeAnalysis
-from sr_writer.encode import encode
-from tests.builders.analyses import EQUIPMENT, WHEN, analysis_of, headers_of, lesion, segmented, volume_of
+from tests.builders.analyses import EQUIPMENT, WHEN, analysis_of, encode, headers_of, lesion, segmented, volume_of
 from tests.builders.datasets import mr_series
 from tests.builders.network import saved
 

@@ -18,6 +18,7 @@ from inference.findings import Agreement, HeaderCheck, Outcome, Task
 from inference.models import load
 from inference.registry import open_package
 from inference.stages import Stage, load_cascade
+from sr_writer.profiles import STANDARD
 from tests.builders.analyses import EQUIPMENT, WHEN, analysis_of, classified, excluded, failed, lesion, segmented
 from tests.builders.datasets import mr_series
 from tests.builders.network import saved
@@ -29,7 +30,7 @@ NOON = datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.UTC)
 @pytest.fixture
 def engine():
     """The shipped cascade over a shelf without a single package."""
-    return Engine(LoadSettings(), load_cascade(SHIPPED_CASCADE), {}, EQUIPMENT)
+    return Engine(LoadSettings(), load_cascade(SHIPPED_CASCADE), {}, EQUIPMENT, {STANDARD: ("PACS",)})
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_without_models_every_stage_is_refused_and_reported(engine, knee, tmp_pa
     paths = [saved(instance, tmp_path) for instance in knee.instances]
     analysed = analyse_study(knee.study_instance_uid, paths, engine, WHEN)
     assert analysed.analysis.outcome is Outcome.NOT_ATTEMPTED
-    assert [str(each.Modality) for each in analysed.objects] == ["SR"]
+    assert [str(each.dataset.Modality) for each in analysed.objects] == ["SR"]
     summary = summarise(analysed.analysis)
     assert (summary.seen, summary.found) == ("nothing known", "")
     assert "cascade-resnet50 is not installed" in summary.not_analysed
@@ -60,7 +61,7 @@ def test_a_stage_in_shadow_is_recorded_and_sent_to_nobody(engine, knee, tmp_path
         knee.study_instance_uid, paths, replace(engine, cascade=cascade, shelf={"p@1.0.0": model}), WHEN
     )
     plain = analyse_study(knee.study_instance_uid, paths, engine, WHEN)
-    assert shadowed.objects == plain.objects
+    assert [each.dataset for each in shadowed.objects] == [each.dataset for each in plain.objects]
     assert shadowed.analysis.outcome is plain.analysis.outcome
     (volume,) = summarise(shadowed.analysis).volumes
     assert [(stage.stage, stage.outcome) for stage in volume.shadow] == [

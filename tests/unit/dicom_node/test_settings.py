@@ -11,6 +11,7 @@ from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import SettingsError
 from dicom_node.settings import SHIPPED_CASCADE, SHIPPED_MODELS, Settings, load_settings
 from dicom_node.validation import keys_of
+from sr_writer.profiles import PROFILES, ResultKind
 
 CONFIG = Path(__file__).parents[3] / "config"
 SMALLEST = """\
@@ -54,7 +55,7 @@ def test_smallest_file_is_enough(load, tmp_path):
     assert settings.node.storage == tmp_path / "var"
     assert settings.node.maximum_associations == 32
     assert settings.receive.senders == ("PACS",)
-    assert settings.deliver.to == ("PACS",)
+    assert settings.deliver.peers == ("PACS",)
     assert settings.settle.quiet_seconds == 5.0
     assert settings.load.secondary_capture == "ignore"
     assert (settings.models.folder, settings.models.cascade) == (SHIPPED_MODELS, SHIPPED_CASCADE)
@@ -67,7 +68,48 @@ def test_only_ae_title_peers_and_names_are_required(load, tmp_path):
     peers = "peers: {P: {ae_title: P, host: h, port: 1}}"
     settings = load(f"node: {{ae_title: A}}\n{peers}\nreceive: {{from: [P]}}\ndeliver: {{to: []}}")
     assert (settings.node.host, settings.node.port, settings.node.storage) == ("127.0.0.1", 11112, tmp_path / "var")
-    assert settings.deliver.to == ()
+    assert settings.deliver.peers == ()
+
+
+def test_a_destination_may_say_what_it_gets(load):
+    """A name alone is the standard profile; two with the same wishes share a profile."""
+    text = SMALLEST.replace("{to: [PACS]}", "{to: [PACS, {peer: B, profile: weasis}, {peer: C, objects: [seg, sr]}]}")
+    text = text.replace(
+        "receive:", "  B: {ae_title: B, host: h, port: 1}\n  C: {ae_title: C, host: h, port: 2}\nreceive:"
+    )
+    settings = load(text)
+    assert settings.deliver.peers == ("PACS", "B", "C")
+    assert settings.deliver.profiles[PROFILES["standard"]] == ("PACS",)
+    assert settings.deliver.profiles[PROFILES["weasis"]] == ("B",)
+    wanted = settings.deliver.to[2].wanted
+    assert wanted.objects == {ResultKind.SEGMENTATION, ResultKind.REPORT}
+    both = load(text.replace("profile: weasis", "profile: standard"))
+    assert both.deliver.profiles[PROFILES["standard"]] == ("PACS", "B")
+
+
+def test_without_destinations_the_standard_objects_are_kept(load):
+    """For nobody."""
+    assert load(SMALLEST.replace("{to: [PACS]}", "{to: []}")).deliver.profiles == {PROFILES["standard"]: ()}
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("{peer: X}", "node.yaml:5: deliver.to[0]: expected the name of a peer, got 'X'; known: PACS"),
+        ("{peer: PACS, profile: best}", "node.yaml:5: deliver.to[0].profile: expected one of standard, ohif, weasis, "
+         "snapshot-only, everything, got 'best'; write for example standard"),
+        ("{peer: PACS, objects: [seg, movie]}", "node.yaml:5: deliver.to[0].objects[1]: expected a list of some of "
+         "seg, sr, gsps, snapshot, heatmap, ko, pdf, got 'movie'; write for example [sr, seg, gsps]"),
+        ("{peer: PACS, objects: []}", "node.yaml:5: deliver.to[0].objects: expected a list of some of seg, sr, gsps, "
+         "snapshot, heatmap, ko, pdf, got an empty list; write for example [sr, seg, gsps]"),
+        ("{peer: PACS, colour: red}", "node.yaml:5: deliver.to[0].colour: unknown key; known: objects, "
+         "omit_empty_frames, peer, profile, report, segment_per, segmentation"),
+        ("PACS, {peer: PACS}", "node.yaml:5: deliver.to[1]: 'PACS' stands here twice; remove one of the two"),
+    ],
+)  # fmt: skip
+def test_wrong_wishes_are_told_by_line_and_key(faults, written, told):
+    """As any other fault."""
+    assert faults(SMALLEST.replace("{to: [PACS]}", f"{{to: [{written}]}}")) == [told]
 
 
 def test_shipped_file_holds_the_defaults(load, tmp_path):
@@ -295,7 +337,7 @@ def test_environment_replaces_keys(load):
         DICOM_NODE_LOG__LEVEL="debug",
         DICOM_NODE_RUNTIME__THREADS="2",
     )
-    assert (settings.node.port, settings.deliver.to, settings.log.level) == (11113, (), "debug")
+    assert (settings.node.port, settings.deliver.peers, settings.log.level) == (11113, (), "debug")
     assert settings.runtime.threads == 2
 
 

@@ -125,8 +125,8 @@ def demo_study(*modalities, **changes):
 
 def test_the_demonstration_tells_truth_beside_finding():
     """With the results and the seconds."""
-    cells = columns(tables.demo_table([demo_study("SEG", "SR", "PR")]), width=200)
-    assert cells == ["brainMR", "mr(0.97)", "braintumour:nonefound(true:12.3ml)", "", "SEG,SR,PR", "1.0", "2.5"]
+    cells = columns(tables.demo_table([demo_study("SEG", "SR", "PR", "OT")]), width=200)
+    assert cells == ["brainMR", "mr(0.97)", "braintumour:nonefound(true:12.3ml)", "", "SEG,SR,PR,OT", "1.0", "2.5"]
 
 
 def test_the_demonstration_tells_what_did_not_come_back():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dicom_node.domain.delivery import DeliveryState, ResultObject
+from dicom_node.domain.delivery import DeliveryState, Outgoing, ResultObject
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, JobState
 from dicom_node.domain.status import NOTHING_TO_ANALYSE
@@ -48,6 +48,11 @@ def result(modality, number=1):
     return ResultObject(path, modality, f"1.9.{modality}", f"2.25.{number}{modality}", f"2.26.{number}")
 
 
+def going(results, peers):
+    """Each of the results for each of the peers."""
+    return [Outgoing(each, tuple(peers)) for each in results]
+
+
 def receive(store, *numbers, study=STUDY, now=100.0, **changes):
     """Record images, one each second; the last receipt."""
     receipts = [
@@ -68,7 +73,7 @@ def delivering(store, *modalities, peers=("PACS",), study=STUDY):
     """A job whose results are on their way."""
     job = claimed(store, study=study)
     results = [result(modality) for modality in modalities]
-    assert store.finish(job.job_id, "w1", **ANALYSED, results=results, peers=peers, now=210.0)
+    assert store.finish(job.job_id, "w1", **ANALYSED, results=going(results, peers), now=210.0)
     return job
 
 
@@ -204,12 +209,12 @@ def end_running(store, job):
 
 def end_delivering(store, job):
     """Send it on its way."""
-    store.finish(job.job_id, "w1", **ANALYSED, results=[result("SR")], peers=["PACS"], now=210.0)
+    store.finish(job.job_id, "w1", **ANALYSED, results=going([result("SR")], ["PACS"]), now=210.0)
 
 
 def end_done(store, job):
     """Finish without results."""
-    store.finish(job.job_id, "w1", **ANALYSED, results=[], peers=["PACS"], now=210.0)
+    store.finish(job.job_id, "w1", **ANALYSED, results=going([], ["PACS"]), now=210.0)
 
 
 def end_held(store, job):
@@ -238,7 +243,7 @@ def test_late_job_waits_until_the_first_is_no_longer_run(store):
     receive(store, 2, now=201.0)
     store.settle(STUDY, reason="quiet", now=210.0)
     assert store.claim("w2", now=211.0, lease_s=LEASE_S) is None
-    store.finish(first.job_id, "w1", **ANALYSED, results=[], peers=[], now=220.0)
+    store.finish(first.job_id, "w1", **ANALYSED, results=going([], []), now=220.0)
     second = store.claim("w2", now=221.0, lease_s=LEASE_S)
     assert second.job_id != first.job_id
     assert len(store.instances(STUDY)) == 2
@@ -282,11 +287,11 @@ def test_lease_that_ran_out_is_claimed_by_another(store):
     assert (again.job_id, again.attempt) == (job.job_id, 2)
     before = store.studies(), store.events(STUDY)
     assert not store.heartbeat(job.job_id, "w1", now=261.0, lease_s=LEASE_S)
-    assert not store.finish(job.job_id, "w1", **ANALYSED, results=[result("SR")], peers=["PACS"], now=261.0)
+    assert not store.finish(job.job_id, "w1", **ANALYSED, results=going([result("SR")], ["PACS"]), now=261.0)
     assert not store.hold(job.job_id, "w1", reason="late", now=261.0)
     assert store.give_up(job.job_id, "w1", reason="late", now=261.0) is JobState.RUNNING
     assert (store.studies(), store.events(STUDY)) == before
-    assert store.finish(job.job_id, "w2", **ANALYSED, results=[], peers=[], now=262.0)
+    assert store.finish(job.job_id, "w2", **ANALYSED, results=going([], []), now=262.0)
     assert actions(store) == ["receiving", "ready", "running", "ready", "running", "done"]
 
 
@@ -302,7 +307,7 @@ def test_worker_that_is_late_but_not_replaced_may_finish(store):
     """Nobody took the job over, so the work is not thrown away."""
     job = claimed(store)
     assert store.heartbeat(job.job_id, "w1", now=1000.0, lease_s=LEASE_S)
-    assert store.finish(job.job_id, "w1", **ANALYSED, results=[], peers=[], now=5000.0)
+    assert store.finish(job.job_id, "w1", **ANALYSED, results=going([], []), now=5000.0)
 
 
 def test_job_that_kills_its_workers_fails_in_the_end(store):
@@ -347,7 +352,7 @@ def test_held_job_waits(store):
 def test_nothing_to_deliver_is_done(store, results, peers, reason):
     """Without results or peers a finished job is done."""
     job = claimed(store)
-    assert store.finish(job.job_id, "w1", **ANALYSED, results=results, peers=peers, now=210.0)
+    assert store.finish(job.job_id, "w1", **ANALYSED, results=going(results, peers), now=210.0)
     [status] = store.studies()
     assert (status.state, status.outcome, json.loads(status.summary)) == (JobState.DONE, "complete", {"found": 1})
     assert status.reason.startswith(reason)
@@ -497,11 +502,11 @@ def test_step_that_fails_leaves_no_trace(store):
     job = claimed(store)
     before = store.studies(), store.events(STUDY)
     with pytest.raises(StoreError, match="CHECK constraint failed"):
-        store.finish(job.job_id, "w1", outcome="complete", summary="{", results=[], peers=[], now=210.0)
+        store.finish(job.job_id, "w1", outcome="complete", summary="{", results=going([], []), now=210.0)
     with pytest.raises(StoreError, match="UNIQUE constraint failed"):
-        store.finish(job.job_id, "w1", **ANALYSED, results=[result("SR"), result("SR")], peers=["PACS"], now=210.0)
+        store.finish(job.job_id, "w1", **ANALYSED, results=going([result("SR"), result("SR")], ["PACS"]), now=210.0)
     assert (store.studies(), store.events(STUDY), store.due(now=999.0)) == (*before, ())
-    assert store.finish(job.job_id, "w1", **ANALYSED, results=[result("SR")], peers=["PACS"], now=211.0)
+    assert store.finish(job.job_id, "w1", **ANALYSED, results=going([result("SR")], ["PACS"]), now=211.0)
 
 
 def test_unknown_job_is_told(store):
@@ -541,7 +546,7 @@ def work(path, worker, claimed_jobs):
     """A worker process: claim until nothing waits."""
     store = Store.open(path)
     while (job := store.claim(worker, now=200.0, lease_s=LEASE_S)) is not None:
-        assert store.finish(job.job_id, worker, **ANALYSED, results=[], peers=[], now=201.0)
+        assert store.finish(job.job_id, worker, **ANALYSED, results=going([], []), now=201.0)
         claimed_jobs.put(job.job_id)
     store.close()
 

@@ -13,13 +13,13 @@ from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
 from dicom_node.domain.study import Instance, InstanceKind
 from dicom_node.pipeline import AnalysedStudy
 from dicom_node.reader import LoadedStudy
+from dicom_node.results import Addressed
 from dicom_node.spool import Spool
 from dicom_node.store import Store
 from dicom_node.summary import StudySummary
 from dicom_node.worker import LEASE_S, Worker
 from inference.findings import Analysis, Exclusion
-from sr_writer.encode import encode
-from tests.builders.analyses import EQUIPMENT, analysis_of, classified, headers_of
+from tests.builders.analyses import EQUIPMENT, analysis_of, classified, encode, headers_of
 from tests.builders.datasets import mr_series
 
 SERIES = mr_series()
@@ -58,23 +58,24 @@ def settled(store, study=STUDY, now=900.0):
     store.settle(study, reason="quiet", now=now + 1)
 
 
-def analysed(when):
+def analysed(when, peers=("PACS",)):
     """A report about nothing but an MR series."""
     analysis = analysis_of(SERIES, classified("modality", "mr"))
     headers = headers_of(*SERIES)
-    return AnalysedStudy(analysis, encode(analysis, headers, EQUIPMENT, when), LoadedStudy((), (), headers))
+    objects = tuple(Addressed(each, peers) for each in encode(analysis, headers, EQUIPMENT, when))
+    return AnalysedStudy(analysis, objects, LoadedStudy((), (), headers))
 
 
-def worker_of(store, tmp_path, clock, analyse, peers=("PACS",)):
+def worker_of(store, tmp_path, clock, analyse):
     """A worker called w1."""
-    return Worker("w1", store, Spool(tmp_path, minimum_free_bytes=0), analyse, peers, clock)
+    return Worker("w1", store, Spool(tmp_path, minimum_free_bytes=0), analyse, clock)
 
 
 def test_results_are_on_disk_before_they_are_due(store, tmp_path, clock):
     """The job delivers; each result is a file and a delivery, the summary can be read back."""
     asked = []
 
-    def analyse(study, paths, when):
+    def analyse(study, paths, when, earlier):
         asked.append((study, paths, when))
         return analysed(when)
 
@@ -99,7 +100,7 @@ def test_without_work_it_says_so(store, tmp_path, clock):
 def test_nobody_to_send_to_is_done(store, tmp_path, clock):
     """The results stay in their folder."""
     settled(store)
-    worker_of(store, tmp_path, clock, lambda _s, _p, when: analysed(when), peers=()).take_one()
+    worker_of(store, tmp_path, clock, lambda _s, _p, when, _e: analysed(when, ())).take_one()
     assert store.studies()[0].state == JobState.DONE
 
 
@@ -108,7 +109,7 @@ def test_an_analysis_that_breaks_is_tried_again_and_then_fails(store, tmp_path, 
     settled(store, "1.2.66")
     settled(store, "1.2.77", now=950.0)
 
-    def analyse(study, _paths, when):
+    def analyse(study, _paths, when, _earlier):
         if study == "1.2.66":
             raise ValueError("Doe^Jane")
         return analysed(when)
@@ -165,7 +166,7 @@ def test_results_of_a_lost_lease_are_dropped(store, tmp_path, clock, caplog):
     """Another worker has taken the job over meanwhile: only one of the two may record."""
     settled(store)
 
-    def slow(_study, _paths, when):
+    def slow(_study, _paths, when, _earlier):
         clock.now += LEASE_S + 1
         assert store.claim("w2", now=clock.now, lease_s=LEASE_S) is not None
         return analysed(when)
@@ -181,7 +182,7 @@ def test_a_sign_of_life_prolongs_the_lease(store, tmp_path, clock):
     """An analysis that takes longer than the lease keeps its job, as long as it shows that it lives."""
     settled(store)
 
-    def slow(_study, _paths, when):
+    def slow(_study, _paths, when, _earlier):
         for _ in range(3):
             clock.now += LEASE_S * 0.9
             worker._heartbeat(job_id=1)
@@ -207,6 +208,11 @@ class PulseStore:
 
     def instances(self, _study):
         """None is needed."""
+        return ()
+
+    def earlier_reports(self, _study, *, before_job):
+        """There is none."""
+        assert before_job == 7
         return ()
 
     def heartbeat(self, job_id, worker, *, now, lease_s):

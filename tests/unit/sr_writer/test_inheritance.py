@@ -4,15 +4,16 @@ import io
 
 import pydicom
 import pytest
+from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
 
-from sr_writer.encode import encode
 from tests.builders.analyses import (
     EQUIPMENT,
     WHEN,
     analysis_of,
     classified,
     detected,
+    encode,
     headers_of,
     lesion,
     refused,
@@ -110,16 +111,74 @@ def sources_with(images, keyword, value):
 
 
 @pytest.mark.parametrize(
-    ("keyword", "value"),
-    [("PatientBirthDate", "unknown"), ("PatientSex", "X"), ("PatientAge", "55"), ("PatientWeight", "70,25")],
+    ("keyword", "value", "carried"),
+    [
+        ("PatientBirthDate", "unknown", ""),
+        ("PatientBirthDate", "1970-02-03", "19700203"),
+        ("PatientSex", "X", ""),
+        ("PatientSex", "female", "F"),
+        ("PatientAge", "55", "055Y"),
+        ("StudyTime", "12:30:05", "123005"),
+        ("StudyID", "S" * 17, ""),
+        ("StudyDescription", "D" * 65, "D" * 64),
+        ("StudyDescription", "head\\neck", "head/neck"),
+        ("AccessionNumber", "A\\B", ""),
+    ],
 )
-@pytest.mark.filterwarnings("ignore:Invalid value for VR")  # the source is made wrong on purpose
-def test_wrong_values_are_carried_on(keyword, value):
-    """Values that break their VR's rules are written as they came."""
-    images = mr_series(SHAPE, PatientWeight="70")
+@pytest.mark.filterwarnings("ignore")  # the source is made wrong on purpose
+def test_wrong_values_are_mended_or_left_empty_and_told(keyword, value, carried):
+    """What can be mended without guessing is; of an identifier nothing is cut; the report names what was done, not the
+    value."""
+    images = mr_series(SHAPE, PatientWeight="70", StudyDescription="x", PatientAge="001D")
     sources = sources_with(images, keyword, value.encode().ljust(len(value) + len(value) % 2))
-    for result in encode(analysis_of(images, segmented(MASK)), sources, EQUIPMENT, WHEN):
-        assert str(pydicom.dcmread(io.BytesIO(encoded(result)))[keyword].value) == value
+    results = [
+        pydicom.dcmread(io.BytesIO(encoded(each)))
+        for each in encode(analysis_of(images, segmented(MASK)), sources, EQUIPMENT, WHEN)
+    ]
+    assert len(results) == 3
+    for result in results:
+        assert str(result[keyword].value or "") == carried
+    repairs = [line for line in texts_in(results[1]) if line.startswith(dictionary_description(keyword))]
+    assert len(repairs) == 1
+    assert value not in repairs[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_number_that_is_none_is_left_empty_and_told():
+    """A comma in a decimal string."""
+    images = mr_series(SHAPE, PatientWeight="70")
+    results = encode(analysis_of(images, segmented(MASK)), sources_with(images, "PatientWeight", b"70,25 "))
+    assert all(result.PatientWeight is None for result in results)
+    assert "Patient's Weight held no legal value of DS and is empty here" in texts_in(results[1])
+
+
+def test_nothing_is_told_of_images_that_keep_to_the_standard():
+    """Names in every script, empty and absent optional attributes are no repairs."""
+    images = mr_series(SHAPE, SpecificCharacterSet="ISO_IR 192", PatientName="Παπαδόπουλος^Γιώργος")
+    _, report, _ = results_of(images, segmented(MASK))
+    assert not [line for line in texts_in(report) if "empty here" in line or "was not" in line]
+
+
+def test_a_missing_frame_of_reference_is_made_up_and_told():
+    """The segmentation needs one (Type 1): it is derived from the series, the same each time."""
+    images = mr_series(SHAPE, FrameOfReferenceUID=None)
+    first, report, _ = results_of(images, segmented(MASK))
+    again, *_ = results_of(images, segmented(MASK))
+    assert first.FrameOfReferenceUID == again.FrameOfReferenceUID
+    assert any("Frame of Reference UID is absent" in line for line in texts_in(report))
+
+
+def texts_in(report):
+    """Every TEXT of a report."""
+    found = []
+
+    def walk(item):
+        found.extend([str(item.TextValue)] if "TextValue" in item else [])
+        for child in item.get("ContentSequence", []):
+            walk(child)
+
+    walk(report)
+    return found
 
 
 def test_an_unreadable_attribute_is_left_out(caplog):

@@ -1,11 +1,24 @@
 """The presentation state draws the report's numbers on the right images, and shows these as they asked."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL.ImageCms import ImageCmsProfile
 from pydicom.dataset import Dataset
+from pydicom.uid import ColorSoftcopyPresentationStateStorage
 
-from sr_writer.encode import encode
-from tests.builders.analyses import EQUIPMENT, WHEN, analysis_of, classified, detected, headers_of, lesion, segmented
+from tests.builders.analyses import (
+    EQUIPMENT,
+    WHEN,
+    analysis_of,
+    classified,
+    detected,
+    encode,
+    headers_of,
+    lesion,
+    segmented,
+)
 from tests.builders.datasets import (
     colour_ultrasound,
     ct_series,
@@ -174,10 +187,15 @@ def test_pixels_keep_their_shape():
 
 
 @pytest.mark.parametrize("image", [colour_ultrasound(), secondary_capture()], ids=["ultrasound", "capture"])
-def test_colour_images_have_no_presentation_state(image):
-    """A region on a colour image is in the report alone."""
+def test_colour_images_have_a_state_of_their_own(image):
+    """Color Softcopy Presentation State: the same drawing, with a colour space and without a grey pipeline."""
     results = encode(analysis_of([image], detected((1, 1, 9, 9))), headers_of(image), EQUIPMENT, WHEN)
-    assert [each.Modality for each in results] == ["SR"]
+    _, state = results
+    assert state.SOPClassUID == ColorSoftcopyPresentationStateStorage
+    assert ImageCmsProfile(io.BytesIO(state.ICCProfile)).profile.device_class == "scnr"
+    assert not {"SoftcopyVOILUTSequence", "PresentationLUTShape", "RescaleSlope"} & set(state.dir())
+    (graphic,) = state.GraphicAnnotationSequence[0].GraphicObjectSequence
+    assert graphic.GraphicData[:2] == [1.0, 1.0]
 
 
 def test_nothing_found_nothing_drawn():

@@ -7,13 +7,13 @@ import pytest
 from pydicom.uid import UID
 
 from inference.findings import Analysis
-from sr_writer.encode import encode
 from sr_writer.provenance import derived_uid, device_uid, is_own_uid, long_string, provenance_of
 from tests.builders.analyses import (
     EQUIPMENT,
     UNET,
     WHEN,
     analysis_of,
+    encode,
     excluded,
     failed,
     headers_of,

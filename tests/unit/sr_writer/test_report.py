@@ -12,9 +12,9 @@ from pydicom.sr.codedict import codes as dictionary
 
 from inference.findings import Agreement, Analysis, Defect, Exclusion, HeaderCheck, QualityFlag, VolumeAnalysis
 from sr_writer import codes
-from sr_writer.encode import encode
-from sr_writer.evaluations import NOTHING_TO_ANALYSE, RESEARCH_USE_ONLY
+from sr_writer.evaluations import NOTHING_TO_ANALYSE
 from sr_writer.provenance import device_uid
+from sr_writer.wording import RESEARCH_USE_ONLY
 from tests.builders.analyses import (
     CASCADE,
     EQUIPMENT,
@@ -23,6 +23,7 @@ from tests.builders.analyses import (
     analysis_of,
     classified,
     detected,
+    encode,
     excluded,
     failed,
     headers_of,
@@ -174,7 +175,7 @@ def test_every_tracking_uid_has_read_only_coordinates(analysis, images):
 
 def test_without_a_segmentation_every_outline_is_in_the_report():
     """No geometry, no segmentation: one group holds the outlines of all slices."""
-    images = mr_series(SHAPE, FrameOfReferenceUID=None)
+    images = mr_series(SHAPE, ImagePositionPatient=None, ImageOrientationPatient=None)
     report = report_of(analysis_of(images, segmented(FIRST)), *images)
     (group,) = report.content.get_volumetric_roi_measurement_groups()
     on = {region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID for region in group.roi}

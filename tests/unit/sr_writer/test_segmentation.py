@@ -8,12 +8,12 @@ import pytest
 
 from inference.findings import Analysis, VolumeAnalysis
 from sr_writer import codes
-from sr_writer.encode import encode
 from tests.builders.analyses import (
     EQUIPMENT,
     UNET,
     WHEN,
     analysis_of,
+    encode,
     headers_of,
     lesion,
     segmented,
@@ -145,11 +145,10 @@ def test_segments_say_what_they_are():
 @pytest.mark.parametrize(
     "images",
     [
-        mr_series(SHAPE, FrameOfReferenceUID=None),
         mr_series(SHAPE, ImagePositionPatient=None, ImageOrientationPatient=None),
         mr_series(SHAPE, PixelSpacing=None),
     ],
-    ids=["no frame of reference", "no plane", "no spacing"],
+    ids=["no plane", "no spacing"],
 )
 def test_no_geometry_no_segmentation(images):
     """Without geometry there is no SEG, and the report carries every outline instead."""

@@ -1,0 +1,79 @@
+"""Which result objects a destination gets, and in what form: no single object shows in every viewer.
+
+docs/viewers.md says of each named profile what it sends and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ResultKind(StrEnum):
+    """What a result object is; the order is the sending order, so that nothing refers to what is yet to come."""
+
+    SEGMENTATION = "seg"
+    REPORT = "sr"
+    PRESENTATION = "gsps"
+    SNAPSHOT = "snapshot"
+    HEAT_MAP = "heatmap"
+    KEY_OBJECTS = "ko"
+    DOCUMENT = "pdf"
+
+
+class SegmentationForm(StrEnum):
+    """How a Segmentation object stores its voxels (PS3.3 C.8.20.2)."""
+
+    BINARY = "binary"
+    #: SOP class of its own (Label Map Segmentation Storage), which many archives do not know.
+    LABELMAP = "labelmap"
+    #: Scores, not only yes or no; some viewers refuse it.
+    FRACTIONAL = "fractional"
+
+
+class SegmentPer(StrEnum):
+    """What one segment is."""
+
+    LESION = "lesion"
+    #: Everything of one label, by one stage.
+    CLASS = "class"
+
+
+class ReportWhen(StrEnum):
+    """When a destination gets anything at all."""
+
+    ALWAYS = "always"
+    FOUND = "found"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one destination gets. Two destinations of one profile get the same objects."""
+
+    objects: frozenset[ResultKind]
+    segmentation: SegmentationForm = SegmentationForm.BINARY
+    segment_per: SegmentPer = SegmentPer.LESION
+    omit_empty_frames: bool = True
+    report: ReportWhen = ReportWhen.ALWAYS
+
+    @property
+    def segmentation_settings(self) -> tuple[str, ...]:
+        """What makes one SEG another one, as text for its UID; empty for a profile without."""
+        if ResultKind.SEGMENTATION not in self.objects:
+            return ()
+        return self.segmentation, self.segment_per, "" if self.omit_empty_frames else "with empty frames"
+
+
+_SR, _SEG, _GSPS = ResultKind.REPORT, ResultKind.SEGMENTATION, ResultKind.PRESENTATION
+_SNAPSHOT = ResultKind.SNAPSHOT
+
+#: Name in the configuration -> profile.
+PROFILES: Mapping[str, Profile] = {
+    "standard": Profile(frozenset({_SEG, _SR, _GSPS, _SNAPSHOT})),
+    "ohif": Profile(frozenset({_SEG, _SR, _SNAPSHOT})),
+    "weasis": Profile(frozenset({_SEG, _SR, _GSPS})),
+    "snapshot-only": Profile(frozenset({_SNAPSHOT})),
+    "everything": Profile(frozenset(ResultKind)),
+}
+STANDARD = PROFILES["standard"]
