@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from importlib.metadata import version
 
 import torch
 
+from dicom_node.equipment import equipment_of
 from dicom_node.pipeline import Engine
 from dicom_node.reader import LoadSettings
 from dicom_node.settings import Settings
@@ -15,11 +15,8 @@ from inference.explain import explain as heat_maps
 from inference.models import load_all
 from inference.registry import BrokenPackage
 from inference.stages import load_cascade
-from sr_writer.provenance import Equipment
 
 _LOGGER = logging.getLogger(__name__)
-
-DISTRIBUTION = "dicom-ai-node"
 
 
 def build_engine(settings: Settings, *, explain: bool = False) -> Engine:
@@ -36,15 +33,4 @@ def build_engine(settings: Settings, *, explain: bool = False) -> Engine:
         shelf=shelf,
         equipment=equipment_of(settings.node.ae_title),
         explain=heat_maps if explain else None,
-    )
-
-
-def equipment_of(ae_title: str) -> Equipment:
-    """How the node signs its results; one installation differs from another by its AE title."""
-    return Equipment(
-        manufacturer="DICOM AI Node project",
-        model_name="DICOM AI Node",
-        software_versions=version(DISTRIBUTION),
-        device_serial_number=ae_title,
-        ae_title=ae_title,
     )

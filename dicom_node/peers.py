@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, _config, evt, sop_class
 from pynetdicom.association import Association
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.presentation import PresentationContext, build_context
@@ -137,7 +137,7 @@ class StorageSender:
         if agreed is not None and wish.transfer_syntax_uid in UNCOMPRESSED:
             return dcmread(path)
         raise ObjectRejected(
-            f"{self._destination} accepts no {_name(wish.sop_class_uid)} in {_name(wish.transfer_syntax_uid)}; "
+            f"{self._destination} accepts no {name_of(wish.sop_class_uid)} in {name_of(wish.transfer_syntax_uid)}; "
             "have that SOP class allowed there, or leave it out of this destination's results"
         )
 
@@ -165,6 +165,22 @@ class StorageSender:
         return status
 
 
+def storage_contexts(wishes: Collection[ContextWish]) -> list[PresentationContext]:
+    """What is proposed for objects of these SOP classes and transfer syntaxes: one context for each pair.
+
+    An uncompressed object is offered in every uncompressed transfer syntax, since it can be re-encoded.
+    """
+    convertible = {wish.sop_class_uid for wish in wishes if wish.transfer_syntax_uid in UNCOMPRESSED}
+    asked = {(wish.sop_class_uid, wish.transfer_syntax_uid) for wish in wishes}
+    asked |= set(itertools.product(convertible, UNCOMPRESSED))
+    return [build_context(sop_class_uid, syntax) for sop_class_uid, syntax in sorted(asked)]
+
+
+def verification_contexts() -> list[PresentationContext]:
+    """What is proposed for a C-ECHO."""
+    return [build_context(VERIFICATION)]
+
+
 @contextmanager
 def open_storage(
     destination: Destination, own_ae_title: str, wishes: Collection[ContextWish]
@@ -175,17 +191,13 @@ def open_storage(
     """
     if len(wishes) > LARGEST_PROPOSAL:
         raise ValueError(f"{len(wishes)} pairs of SOP class and transfer syntax; one association takes 64")
-    convertible = {wish.sop_class_uid for wish in wishes if wish.transfer_syntax_uid in UNCOMPRESSED}
-    asked = {(wish.sop_class_uid, wish.transfer_syntax_uid) for wish in wishes}
-    asked |= set(itertools.product(convertible, UNCOMPRESSED))
-    proposed = [build_context(sop_class_uid, syntax) for sop_class_uid, syntax in sorted(asked)]
-    with _association(destination, own_ae_title, proposed) as association:
+    with _association(destination, own_ae_title, storage_contexts(wishes)) as association:
         yield StorageSender(association, destination)
 
 
 def echo(destination: Destination, own_ae_title: str) -> None:
     """C-ECHO (PS3.4 Annex A). Raises PeerUnreachable or PeerRefused."""
-    with _association(destination, own_ae_title, [build_context(VERIFICATION)]) as association:
+    with _association(destination, own_ae_title, verification_contexts()) as association:
         response = association.send_c_echo()
     _final_status(response, destination, "C-ECHO")
 
@@ -284,5 +296,7 @@ def _is_pending(status: Dataset) -> bool:
     return status.get("Status") in {0xFF00, 0xFF01}
 
 
-def _name(uid: str) -> str:
-    return UID(uid).name
+def name_of(uid: str) -> str:
+    """The registered name of a SOP class or transfer syntax (PS3.6 A), or the keyword pynetdicom knows it by."""
+    name = UID(uid).name
+    return next((keyword for keyword, known in vars(sop_class).items() if known == uid), uid) if name == uid else name

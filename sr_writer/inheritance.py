@@ -16,7 +16,7 @@ from sr_writer import codes
 logger = logging.getLogger(__name__)
 
 #: Type 2 attributes of the Patient and General Study modules: a result has them, empty where the source has none.
-_REQUIRED = (
+REQUIRED = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -29,7 +29,7 @@ _REQUIRED = (
 )
 #: Further attributes of Patient (C.7.1.1), General Study (C.7.2.1), Patient Study (C.7.2.2) and Clinical Trial
 #: Subject and Study (C.7.1.3, C.7.2.3), taken over where the source has them.
-_OPTIONAL = (
+OPTIONAL = (
     "IssuerOfPatientID",
     "IssuerOfPatientIDQualifiersSequence",
     "TypeOfPatientID",
@@ -110,12 +110,12 @@ _TECHNICAL = (
 def inherit_patient_and_study(result: Dataset, source: Dataset) -> None:
     """Make patient and study of `result` those of `source`, value for value after decoding; empty stays empty."""
     result.StudyInstanceUID = source.StudyInstanceUID
-    for keyword in _REQUIRED:
+    for keyword in REQUIRED:
         element = element_of(source, keyword)
         setattr(result, keyword, None)
         if element is not None:
             result[keyword] = element
-    for keyword in _OPTIONAL:
+    for keyword in OPTIONAL:
         element = element_of(source, keyword)
         if element is not None:
             result[keyword] = element
@@ -156,7 +156,7 @@ def technical_copy(source: Dataset) -> Dataset:
     over itself.
     """
     stub = Dataset()
-    for keyword in _REQUIRED:
+    for keyword in REQUIRED:
         setattr(stub, keyword, None)
     for keyword in _TECHNICAL:
         element = element_of(source, keyword)
