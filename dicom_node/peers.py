@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
-from pynetdicom import AE, _config, evt, sop_class
+from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.presentation import PresentationContext, build_context
@@ -137,7 +137,7 @@ class StorageSender:
         if agreed is not None and wish.transfer_syntax_uid in UNCOMPRESSED:
             return dcmread(path)
         raise ObjectRejected(
-            f"{self._destination} accepts no {name_of(wish.sop_class_uid)} in {name_of(wish.transfer_syntax_uid)}; "
+            f"{self._destination} accepts no {_name(wish.sop_class_uid)} in {_name(wish.transfer_syntax_uid)}; "
             "have that SOP class allowed there, or leave it out of this destination's results"
         )
 
@@ -166,10 +166,7 @@ class StorageSender:
 
 
 def storage_contexts(wishes: Collection[ContextWish]) -> list[PresentationContext]:
-    """What is proposed for objects of these SOP classes and transfer syntaxes: one context for each pair.
-
-    An uncompressed object is offered in every uncompressed transfer syntax, since it can be re-encoded.
-    """
+    """One context for each pair; what is uncompressed is offered in every such syntax, since it can be re-encoded."""
     convertible = {wish.sop_class_uid for wish in wishes if wish.transfer_syntax_uid in UNCOMPRESSED}
     asked = {(wish.sop_class_uid, wish.transfer_syntax_uid) for wish in wishes}
     asked |= set(itertools.product(convertible, UNCOMPRESSED))
@@ -296,7 +293,5 @@ def _is_pending(status: Dataset) -> bool:
     return status.get("Status") in {0xFF00, 0xFF01}
 
 
-def name_of(uid: str) -> str:
-    """The registered name of a SOP class or transfer syntax (PS3.6 A), or the keyword pynetdicom knows it by."""
-    name = UID(uid).name
-    return next((keyword for keyword, known in vars(sop_class).items() if known == uid), uid) if name == uid else name
+def _name(uid: str) -> str:
+    return UID(uid).name

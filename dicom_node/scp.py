@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pydicom.uid import UID
+from pynetdicom import AE, AllStoragePresentationContexts, evt, sop_class
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event, EventHandlerType
@@ -183,6 +184,12 @@ def accepting_entity(ae_title: str) -> AE:
     for context in AllStoragePresentationContexts:
         entity.add_supported_context(cast(str, context.abstract_syntax), transfer_syntaxes.ACCEPTED)
     return entity
+
+
+def name_of(uid: str) -> str:
+    """The registered name of a SOP class or transfer syntax (PS3.6 A), or the keyword pynetdicom knows it by."""
+    name = UID(uid).name
+    return next((keyword for keyword, known in vars(sop_class).items() if known == uid), uid) if name == uid else name
 
 
 def abort_all(associations: list[Association], timeout_s: float) -> None:

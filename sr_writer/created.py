@@ -20,7 +20,8 @@ class CreatedKind:
     condition: str
 
 
-#: In sending order. `encode` makes no object of another kind; a new kind is a new row.
+#: In sending order. `encode` makes no object of another kind; a new kind is a new row, and the conformance statement
+#: finds its attributes by itself, as long as `dicom_node.conformance.specimens` gives it cause to be made.
 CREATED_KINDS: tuple[CreatedKind, ...] = (
     CreatedKind(
         uid.SegmentationStorage,

@@ -13,8 +13,8 @@ from dicom_node.decoding import is_decodable
 from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerRefused, PeerUnreachable, ReceiveError
 from dicom_node.domain.study import InstanceKind
 from dicom_node.intake import classify_object
-from dicom_node.peers import ContextWish, name_of, storage_contexts, verification_contexts
-from dicom_node.scp import accepting_entity
+from dicom_node.peers import ContextWish, storage_contexts, verification_contexts
+from dicom_node.scp import accepting_entity, name_of
 from dicom_node.selection import reasons_to_leave_out
 
 ANALYSED = "analysed"
@@ -142,7 +142,8 @@ def policy(ae_title: str) -> Policy:
 
 def statuses_answered() -> tuple[Status, ...]:
     """Every C-STORE status of the SCP."""
-    success = Status("0000", "Success", "The object is on disk and recorded; or it was before, byte for byte.")
+    kept = "The object is on disk and recorded, or was before; see 5.2.5 for another one under its UID."
+    success = Status("0000", "Success", kept)
     failures = sorted(ReceiveError.__subclasses__(), key=lambda failure: failure.status)
     return (success, *(Status(f"{each.status:04X}", each.meaning, each.__doc__ or "") for each in failures))
 

@@ -4,6 +4,7 @@ import re
 from functools import cache
 
 import pytest
+from pydicom.uid import UID_dictionary
 from pynetdicom import AE
 from pynetdicom.pdu_primitives import (
     AsynchronousOperationsWindowNegotiation,
@@ -21,13 +22,11 @@ from tests.builders.network import running_node
 CT = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT = "1.2.840.10008.1.2"
 MOST_CONTEXTS = 128
-NOT_STATED = [
-    "1.2.840.10008.5.1.4.31",  # Modality Worklist
-    "1.2.840.10008.5.1.4.1.2.2.1",  # Study Root Query/Retrieve, FIND
-    "1.2.840.10008.1.20.1",  # Storage Commitment Push Model
-    "1.2.840.10008.5.1.4.34.6.1",  # Unified Procedure Step, Push
-    "1.2.840.10008.1.3.10",  # Media Storage Directory
-]
+
+
+def registered(kind):
+    """Every UID of PS3.6 Annex A of one kind, retired ones too."""
+    return [uid for uid, (_, uid_kind, *_) in UID_dictionary.items() if uid_kind == kind]
 
 
 @cache
@@ -59,21 +58,25 @@ def accepted_of(node, pairs):
 
 
 def test_stated_sop_classes_are_accepted_and_no_others(tmp_path):
-    """Each in a context of its own."""
-    stated = ["1.2.840.10008.1.1", *uids_below("whose images are analysed:"), *uids_below("that are kept only:")]
+    """Of all that are registered."""
+    stated = [
+        *uids_below("Verification:"),
+        *uids_below("whose images are analysed:"),
+        *uids_below("that are kept only:"),
+    ]
     assert len(stated) == len(set(stated)) > 150
     with running_node(tmp_path) as node:
-        accepted = accepted_of(node, [(uid, IMPLICIT) for uid in (*stated, *NOT_STATED)])
+        accepted = accepted_of(node, [(uid, IMPLICIT) for uid in sorted({*stated, *registered("SOP Class")})])
     assert {uid for uid, _ in accepted} == set(stated)
 
 
 def test_stated_transfer_syntaxes_are_accepted_and_no_others(tmp_path):
-    """For an image and for a report; JPIP and a private one are not there."""
+    """For an image and for a report, of all that are registered and a private one."""
     stated = uids_below("are kept, and reported as not analysed.")
-    others = ["1.2.840.10008.1.2.4.94", "1.2.840.113619.5.2"]
+    asked = sorted({*stated, *registered("Transfer Syntax"), "1.2.840.113619.5.2"})
     classes = (CT, "1.2.840.10008.5.1.4.1.1.88.34")
     with running_node(tmp_path) as node:
-        accepted = accepted_of(node, [(uid, syntax) for uid in classes for syntax in (*stated, *others)])
+        accepted = accepted_of(node, [(uid, syntax) for uid in classes for syntax in asked])
     assert accepted == {(uid, syntax) for uid in classes for syntax in stated}
 
 
