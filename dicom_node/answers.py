@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 
 
@@ -16,18 +17,28 @@ class Answer(Enum):
     NEVER = "never"
 
 
-#: (first, last, meaning) of PS3.4 Table B.2-1 and PS3.7 Annex C; a status that is not here is final.
-_ANSWERS: tuple[tuple[int, int, Answer], ...] = (
-    (0x0000, 0x0000, Answer.ARRIVED),
-    (0x0107, 0x0107, Answer.ARRIVED),  # attribute list error: a warning
-    (0x0110, 0x0110, Answer.LATER),  # processing failure
-    (0x0111, 0x0111, Answer.ARRIVED),  # duplicate SOP instance: it was there already
-    (0x0116, 0x0116, Answer.ARRIVED),  # attribute value out of range: a warning
-    (0xA700, 0xA7FF, Answer.LATER),  # out of resources
-    (0xB000, 0xBFFF, Answer.ARRIVED),  # stored with coercion, or an element discarded
+@dataclass(frozen=True, slots=True)
+class StatusRange:
+    """Statuses from `first` to `last`, both included, what they say, and what they mean for the object."""
+
+    first: int
+    last: int
+    meaning: str
+    answer: Answer
+
+
+#: Of PS3.4 Table B.2-1 and PS3.7 Annex C; a status that is not here is final.
+STATUS_RANGES: tuple[StatusRange, ...] = (
+    StatusRange(0x0000, 0x0000, "Success", Answer.ARRIVED),
+    StatusRange(0x0107, 0x0107, "Warning: Attribute List Error", Answer.ARRIVED),
+    StatusRange(0x0110, 0x0110, "Processing Failure", Answer.LATER),
+    StatusRange(0x0111, 0x0111, "Duplicate SOP Instance: it was there already", Answer.ARRIVED),
+    StatusRange(0x0116, 0x0116, "Warning: Attribute Value Out of Range", Answer.ARRIVED),
+    StatusRange(0xA700, 0xA7FF, "Refused: Out of Resources", Answer.LATER),
+    StatusRange(0xB000, 0xBFFF, "Warning: stored with coercion, or an element discarded", Answer.ARRIVED),
 )
 
 
 def answer_of(status: int) -> Answer:
     """What a C-STORE response status means for the object."""
-    return next((answer for first, last, answer in _ANSWERS if first <= status <= last), Answer.NEVER)
+    return next((each.answer for each in STATUS_RANGES if each.first <= status <= each.last), Answer.NEVER)

@@ -129,6 +129,15 @@ def _pixel_element(dataset: Dataset) -> str:
     return keyword
 
 
+def is_decodable(transfer_syntax: UID) -> bool:
+    """Whether pixel data in this transfer syntax become pixels here; what is not is kept, and not analysed."""
+    try:
+        decoder = get_decoder(transfer_syntax)
+    except NotImplementedError:
+        return False
+    return not transfer_syntax.is_encapsulated or _plugin(transfer_syntax) in decoder.available_plugins
+
+
 def _plugin(transfer_syntax: UID) -> str:
     """The plugin to decode with, as pydicom names it; empty where nothing is compressed."""
     return DECODING_PLUGINS.get(transfer_syntax, OTHERWISE_DECODED_BY) if transfer_syntax.is_encapsulated else ""

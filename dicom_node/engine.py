@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from importlib.metadata import version
 
 import torch
 
+from dicom_node.equipment import equipment_of
 from dicom_node.pipeline import Engine
 from dicom_node.reader import LoadSettings
 from dicom_node.settings import Settings
@@ -17,11 +17,8 @@ from inference.models import load_all
 from inference.registry import BrokenPackage
 from inference.stages import load_cascade
 from sr_writer.profiles import Profile, ResultKind
-from sr_writer.provenance import Equipment
 
 _LOGGER = logging.getLogger(__name__)
-
-DISTRIBUTION = "dicom-ai-node"
 
 
 def build_engine(
@@ -43,15 +40,4 @@ def build_engine(
         equipment=equipment_of(settings.node.ae_title),
         profiles=wanted,
         explain=heat_maps if explain or any(ResultKind.HEAT_MAP in each.objects for each in wanted) else None,
-    )
-
-
-def equipment_of(ae_title: str) -> Equipment:
-    """How the node signs its results; one installation differs from another by its AE title."""
-    return Equipment(
-        manufacturer="DICOM AI Node project",
-        model_name="DICOM AI Node",
-        software_versions=version(DISTRIBUTION),
-        device_serial_number=ae_title,
-        ae_title=ae_title,
     )

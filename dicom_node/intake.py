@@ -55,11 +55,28 @@ class Waiting:
     reason: str
 
 
-#: Result, Source, Reason/Diag.: rejected permanently, by the service user, ...
-_CALLING_AE_TITLE_NOT_RECOGNIZED = (1, 1, 3)
-_CALLED_AE_TITLE_NOT_RECOGNIZED = (1, 1, 7)
-#: Rejected transiently, by the presentation part of the service provider: local limit exceeded.
-_LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One A-ASSOCIATE-RJ (PS3.8 Table 9-21): its numbers, the standard's name, and when this node sends it."""
+
+    result: int
+    source: int
+    diagnostic: int
+    name: str
+    cause: str
+
+
+_CALLING_AE_TITLE_NOT_RECOGNIZED = Rejection(
+    1, 1, 3, "calling-AE-title-not-recognized", "AE title or address of the peer is in no entry of receive.from"
+)
+_CALLED_AE_TITLE_NOT_RECOGNIZED = Rejection(
+    1, 1, 7, "called-AE-title-not-recognized", "another AE title than node.ae_title was called"
+)
+_LOCAL_LIMIT_EXCEEDED = Rejection(
+    2, 3, 2, "local-limit-exceeded", "node.maximum_associations are open; the peer may try again"
+)
+#: Every rejection of this node.
+REJECTIONS = (_CALLED_AE_TITLE_NOT_RECOGNIZED, _CALLING_AE_TITLE_NOT_RECOGNIZED, _LOCAL_LIMIT_EXCEEDED)
 
 
 def admit(
@@ -73,17 +90,17 @@ def admit(
     calling, called = calling_ae_title.strip(" "), called_ae_title.strip(" ")
     if called != own_ae_title.strip(" "):
         reason = f"it called {called!r}, but this node is {own_ae_title!r}; correct the peer, or set node.ae_title"
-        return Rejected(*_CALLED_AE_TITLE_NOT_RECOGNIZED, reason)
+        return _rejected(_CALLED_AE_TITLE_NOT_RECOGNIZED, reason)
     namesakes = [peer for peer in allowed if peer.ae_title.strip(" ") == calling]
     if not namesakes:
         reason = f"no peer in receive.from has the AE title {calling!r}; add the peer under peers and name it there"
-        return Rejected(*_CALLING_AE_TITLE_NOT_RECOGNIZED, reason)
+        return _rejected(_CALLING_AE_TITLE_NOT_RECOGNIZED, reason)
     for peer in namesakes:
         if _plain(address) in map(_plain, peer.addresses):
             return Admitted(f"is peer {peer.name}")
     known = ", ".join(f"peers.{peer.name}.host ({' '.join(sorted(peer.addresses)) or 'unknown'})" for peer in namesakes)
     reason = f"{calling!r} came from {address}, which is not the address of {known}; correct the host there"
-    return Rejected(*_CALLING_AE_TITLE_NOT_RECOGNIZED, reason)
+    return _rejected(_CALLING_AE_TITLE_NOT_RECOGNIZED, reason)
 
 
 def make_room(open_associations: int, maximum_associations: int) -> Admitted | Rejected:
@@ -91,7 +108,7 @@ def make_room(open_associations: int, maximum_associations: int) -> Admitted | R
     if open_associations < maximum_associations:
         return Admitted(f"{open_associations} of {maximum_associations} associations are open")
     reason = f"{open_associations} associations are open; have it try again, or raise node.maximum_associations"
-    return Rejected(*_LOCAL_LIMIT_EXCEEDED, reason)
+    return _rejected(_LOCAL_LIMIT_EXCEEDED, reason)
 
 
 def is_settled(
@@ -195,6 +212,10 @@ def classify_object(sop_class_uid: str, is_own: bool) -> InstanceKind:
     if is_own:
         return InstanceKind.OWN_RESULT
     return InstanceKind.IMAGE if sop_class_uid in IMAGE_STORAGE else InstanceKind.NOT_AN_IMAGE
+
+
+def _rejected(rejection: Rejection, reason: str) -> Rejected:
+    return Rejected(rejection.result, rejection.source, rejection.diagnostic, reason)
 
 
 def _plain(address: str) -> str:

@@ -165,6 +165,19 @@ class StorageSender:
         return status
 
 
+def storage_contexts(wishes: Collection[ContextWish]) -> list[PresentationContext]:
+    """One context for each pair; what is uncompressed is offered in every such syntax, since it can be re-encoded."""
+    convertible = {wish.sop_class_uid for wish in wishes if wish.transfer_syntax_uid in UNCOMPRESSED}
+    asked = {(wish.sop_class_uid, wish.transfer_syntax_uid) for wish in wishes}
+    asked |= set(itertools.product(convertible, UNCOMPRESSED))
+    return [build_context(sop_class_uid, syntax) for sop_class_uid, syntax in sorted(asked)]
+
+
+def verification_contexts() -> list[PresentationContext]:
+    """What is proposed for a C-ECHO."""
+    return [build_context(VERIFICATION)]
+
+
 @contextmanager
 def open_storage(
     destination: Destination, own_ae_title: str, wishes: Collection[ContextWish]
@@ -175,17 +188,13 @@ def open_storage(
     """
     if len(wishes) > LARGEST_PROPOSAL:
         raise ValueError(f"{len(wishes)} pairs of SOP class and transfer syntax; one association takes 64")
-    convertible = {wish.sop_class_uid for wish in wishes if wish.transfer_syntax_uid in UNCOMPRESSED}
-    asked = {(wish.sop_class_uid, wish.transfer_syntax_uid) for wish in wishes}
-    asked |= set(itertools.product(convertible, UNCOMPRESSED))
-    proposed = [build_context(sop_class_uid, syntax) for sop_class_uid, syntax in sorted(asked)]
-    with _association(destination, own_ae_title, proposed) as association:
+    with _association(destination, own_ae_title, storage_contexts(wishes)) as association:
         yield StorageSender(association, destination)
 
 
 def echo(destination: Destination, own_ae_title: str) -> None:
     """C-ECHO (PS3.4 Annex A). Raises PeerUnreachable or PeerRefused."""
-    with _association(destination, own_ae_title, [build_context(VERIFICATION)]) as association:
+    with _association(destination, own_ae_title, verification_contexts()) as association:
         response = association.send_c_echo()
     _final_status(response, destination, "C-ECHO")
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from pydicom.dataset import Dataset
-from pynetdicom import AllStoragePresentationContexts, evt
+from pydicom.uid import UID
+from pynetdicom import AE, AllStoragePresentationContexts, evt, sop_class
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event, EventHandlerType
@@ -88,11 +89,7 @@ class StorageScp:
 
     def start(self) -> None:
         """Bind and listen. Raises OSError when the port is taken."""
-        entity = application_entity(self._listener.ae_title)
-        entity.maximum_associations = _NO_LIMIT
-        entity.add_supported_context(VERIFICATION, transfer_syntaxes.UNCOMPRESSED)
-        for context in AllStoragePresentationContexts:
-            entity.add_supported_context(cast(str, context.abstract_syntax), transfer_syntaxes.ACCEPTED)
+        entity = accepting_entity(self._listener.ae_title)
         handlers: list[EventHandlerType] = [
             (evt.EVT_CONN_OPEN, send_without_delay),
             (evt.EVT_REQUESTED, self._admit),
@@ -177,6 +174,22 @@ class StorageScp:
         self._attendance.stored(event.assoc, recorded.instance.study_instance_uid)
         if recorded.receipt is Receipt.NEW:
             self._on_stored(recorded.instance)
+
+
+def accepting_entity(ae_title: str) -> AE:
+    """The application entity that listens, with every presentation context it accepts."""
+    entity = application_entity(ae_title)
+    entity.maximum_associations = _NO_LIMIT
+    entity.add_supported_context(VERIFICATION, transfer_syntaxes.UNCOMPRESSED)
+    for context in AllStoragePresentationContexts:
+        entity.add_supported_context(cast(str, context.abstract_syntax), transfer_syntaxes.ACCEPTED)
+    return entity
+
+
+def name_of(uid: str) -> str:
+    """The registered name of a SOP class or transfer syntax (PS3.6 A), or the keyword pynetdicom knows it by."""
+    name = UID(uid).name
+    return next((keyword for keyword, known in vars(sop_class).items() if known == uid), uid) if name == uid else name
 
 
 def abort_all(associations: list[Association], timeout_s: float) -> None:

@@ -108,7 +108,7 @@ SLICES = Code("slices", PRIVATE_SCHEME, "Number of slices on which it is seen")
 #: How a score came about (Measurement Method).
 MEAN_OVER_VOXELS = Code("mean-over-voxels", PRIVATE_SCHEME, "Mean network output over the voxels")
 BEST_BOX = Code("best-box", PRIVATE_SCHEME, "Highest network output of a box")
-CALIBRATED_SOFTMAX = Code("calibrated-softmax", PRIVATE_SCHEME, "Calibrated softmax, median over slices")
+CALIBRATED_SOFTMAX = Code("softmax", PRIVATE_SCHEME, "Calibrated softmax, median over slices")
 
 
 @dataclass(frozen=True, slots=True)

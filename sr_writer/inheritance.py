@@ -19,7 +19,7 @@ from sr_writer.repairs import Mended, mend
 logger = logging.getLogger(__name__)
 
 #: Type 2 attributes of the Patient and General Study modules: a result has them, empty where the source has none.
-_REQUIRED = (
+REQUIRED = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -32,7 +32,7 @@ _REQUIRED = (
 )
 #: Further attributes of Patient (C.7.1.1), General Study (C.7.2.1), Patient Study (C.7.2.2) and Clinical Trial
 #: Subject and Study (C.7.1.3, C.7.2.3), taken over where the source has them.
-_OPTIONAL = (
+OPTIONAL = (
     "IssuerOfPatientID",
     "IssuerOfPatientIDQualifiersSequence",
     "TypeOfPatientID",
@@ -117,8 +117,8 @@ def inherit_patient_and_study(result: Dataset, source: Dataset) -> None:
     identity and stays as it is.
     """
     result.StudyInstanceUID = source.StudyInstanceUID
-    for keyword in (*_REQUIRED, *_OPTIONAL):
-        if keyword in _REQUIRED:
+    for keyword in (*REQUIRED, *OPTIONAL):
+        if keyword in REQUIRED:
             setattr(result, keyword, None)
         element = _mended(source, keyword).element
         if element is not None:
@@ -129,12 +129,10 @@ def repairs_of(source: Dataset) -> tuple[str, ...]:
     """What was done to patient, study and body part of `source` on their way into the results: a phrase each, with
     names of attributes and no values."""
     absent = tuple(
-        f"{dictionary_description(keyword)} is absent and empty here" for keyword in _REQUIRED if keyword not in source
+        f"{dictionary_description(keyword)} is absent and empty here" for keyword in REQUIRED if keyword not in source
     )
     mended = (
-        repair
-        for keyword in (*_REQUIRED, *_OPTIONAL, "BodyPartExamined")
-        for repair in _mended(source, keyword).repairs
+        repair for keyword in (*REQUIRED, *OPTIONAL, "BodyPartExamined") for repair in _mended(source, keyword).repairs
     )
     if not UID(str(source.StudyInstanceUID), IGNORE).is_valid:
         absent = ("Study Instance UID breaks the rules for UIDs and is kept, since it is the study's", *absent)
@@ -185,7 +183,7 @@ def technical_copy(source: Dataset) -> Dataset:
     over itself.
     """
     stub = Dataset()
-    for keyword in _REQUIRED:
+    for keyword in REQUIRED:
         setattr(stub, keyword, None)
     for keyword in _TECHNICAL:
         element = element_of(source, keyword)

@@ -10,6 +10,7 @@ from pydicom.sr.coding import Code
 
 from inference.findings import Analysis, Outcome
 from sr_writer import codes
+from sr_writer.created import ROOT_TEMPLATE
 from sr_writer.described import DescribedVolume
 from sr_writer.evaluations import evaluations
 from sr_writer.groups import measurement_groups
@@ -20,7 +21,7 @@ from sr_writer.provenance import Predecessor, Provenance, derived_uid, device_ui
 _SERIES_NUMBER = 9000
 _ENGLISH = sr.CodedConcept("en", "RFC5646", "English")
 #: Attributes of a Referenced Request Sequence item (C.17.2, all Type 2) besides the study.
-_REQUEST = (
+REQUEST = (
     "AccessionNumber",
     "PlacerOrderNumberImagingServiceRequest",
     "FillerOrderNumberImagingServiceRequest",
@@ -73,7 +74,7 @@ def _document(
     predecessor: Predecessor | None,
 ) -> sr.ContainerContentItem:
     """The content tree in the order of TID 1500."""
-    root = sr.ContainerContentItem(codes.REPORT_TITLE, template_id="1500")
+    root = sr.ContainerContentItem(codes.REPORT_TITLE, template_id=ROOT_TEMPLATE)
     content = sr.ContentSequence(sr.LanguageOfContentItemAndDescendants(_ENGLISH))
     for observer in observers(provenance):
         content.extend(observer)
@@ -147,7 +148,7 @@ def _requests(subject: Dataset) -> list[Dataset]:
         item = Dataset()
         item.StudyInstanceUID = request.get("StudyInstanceUID") or subject.StudyInstanceUID
         item.ReferencedStudySequence = []
-        for keyword in _REQUEST:
+        for keyword in REQUEST:
             element: DataElement | None = element_of(request, keyword)
             setattr(item, keyword, None)
             if element is not None:

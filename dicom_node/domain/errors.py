@@ -48,28 +48,32 @@ class SettingsError(NodeError):
 
 
 class ReceiveError(NodeError):
-    """A C-STORE that is answered with a failure."""
+    """A C-STORE that is answered with a failure; its subclasses are every failure the SCP answers."""
 
-    #: DIMSE status (PS3.4 Table B.2-1).
+    #: DIMSE status (PS3.4 Table B.2-1) and its name there.
     status: int = 0xC000
+    meaning: str = "Error: Cannot Understand"
 
 
 class OutOfResources(ReceiveError):
     """The object cannot be kept now; the sender may try again."""
 
     status = 0xA700
+    meaning = "Refused: Out of Resources"
 
 
 class DatasetMismatch(ReceiveError):
     """The data set contradicts the request: another SOP class, another instance."""
 
     status = 0xA900
+    meaning = "Error: Data Set does not match SOP Class"
 
 
 class CannotUnderstand(ReceiveError):
-    """The data set cannot be parsed as far as its identifiers."""
+    """The data set cannot be parsed as far as its identifiers, or the node is at fault."""
 
     status = 0xC000
+    meaning = "Error: Cannot Understand"
 
 
 class ReadError(NodeError):

@@ -34,6 +34,7 @@ def test_help_names_every_command():
         "evaluate",
         "compare",
         "data",
+        "conformance",
     ):
         assert command in told.stdout
 
@@ -121,6 +122,18 @@ def test_a_model_is_shown_in_the_terminal(tmp_path):
     assert (unknown.returncode, "installed are: " in unknown.stderr) == (1, True)
 
 
+def test_the_conformance_statement_is_printed_or_written(config, tmp_path):
+    """The same text both ways; a place that cannot be written is told."""
+    printed = run("conformance", "--config", config)
+    assert printed.returncode == 0, printed.stderr
+    assert printed.stdout.startswith("# DICOM Conformance Statement")
+    page = tmp_path / "statement.md"
+    assert run("conformance", "--config", config, "--out", page).returncode == 0
+    assert page.read_text() == printed.stdout
+    told = run("conformance", "--config", config, "--out", tmp_path / "nowhere" / "statement.md")
+    assert (told.returncode, "cannot be written" in told.stderr) == (1, True)
+
+
 def test_sending_to_nobody_is_told(config, tmp_path):
     """The peers that there are, and exit code 2."""
     told = run("send", tmp_path, "--to", "PAX", "--config", config)
@@ -153,7 +166,7 @@ def test_a_wrong_recipe_is_told(tmp_path):
     assert "questions" in told.stderr
 
 
-@pytest.mark.parametrize("command", ["status", "models", "send", "analyze", "check", "serve"])
+@pytest.mark.parametrize("command", ["status", "models", "send", "analyze", "check", "serve", "conformance"])
 def test_every_command_refuses_a_wrong_configuration(config, tmp_path, command):
     """The same fault, told the same way."""
     config.write_text(config.read_text().replace("quiet_seconds: 1", "quiet_seconds: soon"))

@@ -1,0 +1,169 @@
+"""All facts of the Conformance Statement of one configured node, as values; no words about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dicom_node.conformance.content import (
+    Concept,
+    ContentItem,
+    character_sets_read,
+    concepts,
+    content_tree,
+    declared_templates,
+    used_templates,
+)
+from dicom_node.conformance.network import (
+    ANALYSED,
+    Context,
+    Policy,
+    Status,
+    TransferSyntax,
+    accepted_contexts,
+    failures_met,
+    policy,
+    proposed_contexts,
+    statuses_answered,
+    statuses_understood,
+    transfer_syntaxes,
+)
+from dicom_node.conformance.objects import Attribute, CreatedIod, Module, created_iods, observe
+from dicom_node.conformance.parameters import Parameter, parameters
+from dicom_node.conformance.specimens import INFLUENCES
+from dicom_node.domain.delivery import FIRST_DELAY_S, LONGEST_DELAY_S, Destination
+from dicom_node.equipment import equipment_of
+from dicom_node.intake import REJECTIONS, Rejection
+from dicom_node.settings import Settings
+from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
+from inference.stages import Stage, load_cascade
+from sr_writer.codes import PRIVATE_SCHEME
+from sr_writer.created import CREATED_KINDS, ROOT_TEMPLATE, Template
+from sr_writer.provenance import Equipment
+
+_STATE = {
+    "Completion Flag",
+    "Completion Flag Description",
+    "Verification Flag",
+    "Preliminary Flag",
+    "Content Qualification",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What is asked of the images, and when a study counts as complete."""
+
+    stages: tuple[Stage, ...]
+    quiet_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Everything about associations."""
+
+    policy: Policy
+    maximum_associations: int
+    senders: tuple[Destination, ...]
+    destinations: tuple[Destination, ...]
+    accepted: tuple[Context, ...]
+    proposed: tuple[Context, ...]
+    transfer_syntaxes: tuple[TransferSyntax, ...]
+    rejections: tuple[Rejection, ...] = REJECTIONS
+    answered: tuple[Status, ...] = statuses_answered()
+    understood: tuple[Status, ...] = statuses_understood()
+    failures: tuple[Status, ...] = failures_met()
+    first_delay_s: float = FIRST_DELAY_S
+    longest_delay_s: float = LONGEST_DELAY_S
+    minimum_free_bytes: int = DEFAULT_MINIMUM_FREE_BYTES
+
+    @property
+    def analysed(self) -> tuple[Context, ...]:
+        """Storage contexts whose objects are analysed."""
+        return tuple(context for context in self.accepted if context.use == ANALYSED)
+
+    @property
+    def kept(self) -> tuple[Context, ...]:
+        """Storage contexts whose objects are kept and not analysed."""
+        return tuple(context for context in self.accepted if context.use not in ("", ANALYSED))
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The structured report in all its parts."""
+
+    tree: tuple[ContentItem, ...]
+    templates: tuple[Template, ...]
+    #: Numbers of templates that the object states.
+    declared: frozenset[str]
+    #: How far it is finished, checked and fit for use.
+    state: tuple[Attribute, ...]
+    root_template: str = ROOT_TEMPLATE
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Everything that the document says of one configuration."""
+
+    equipment: Equipment
+    address: Destination
+    analysis: Analysis
+    network: Network
+    iods: tuple[CreatedIod, ...]
+    #: Alike in all created objects.
+    common_modules: tuple[Module, ...]
+    report: Report
+    concepts: tuple[Concept, ...]
+    parameters: tuple[Parameter, ...]
+    character_sets_read: tuple[str, ...]
+    character_sets_written: tuple[str, ...]
+    influences: tuple[str, ...] = tuple(INFLUENCES)
+    private_scheme: str = PRIVATE_SCHEME
+
+
+def statement_of(settings: Settings) -> Statement:
+    """Gather the facts. Raises CascadeError for a cascade file that cannot be followed."""
+    node = settings.node
+    observed = observe()
+    iods = created_iods(observed)
+    document = observed.plain[_report_class()]
+    common = tuple(module for module in iods[0].modules if all(module in iod.modules for iod in iods))
+    return Statement(
+        equipment=equipment_of(node.ae_title),
+        address=Destination("node", node.ae_title, node.host, node.port),
+        analysis=Analysis(tuple(load_cascade(settings.models.cascade).stages), settings.settle.quiet_seconds),
+        network=_network(settings, iods),
+        iods=iods,
+        common_modules=common,
+        report=Report(
+            content_tree(document), used_templates(document), declared_templates(document), _document_state(iods)
+        ),
+        concepts=concepts(observed.plain.values()),
+        parameters=parameters(settings),
+        character_sets_read=character_sets_read(),
+        character_sets_written=tuple(sorted({str(made.SpecificCharacterSet) for made in observed.plain.values()})),
+    )
+
+
+def _network(settings: Settings, iods: tuple[CreatedIod, ...]) -> Network:
+    accepted = accepted_contexts(
+        settings.node.ae_title, analyse_secondary_captures=settings.load.secondary_capture == "analyse"
+    )
+    return Network(
+        policy=policy(settings.node.ae_title),
+        maximum_associations=settings.node.maximum_associations,
+        senders=tuple(map(settings.destination, settings.receive.senders)),
+        destinations=tuple(map(settings.destination, settings.deliver.peers)),
+        accepted=accepted,
+        proposed=proposed_contexts(iods),
+        transfer_syntaxes=transfer_syntaxes(accepted),
+    )
+
+
+def _document_state(iods: tuple[CreatedIod, ...]) -> tuple[Attribute, ...]:
+    report = next(iod for iod in iods if iod.kind.sop_class_uid == _report_class())
+    attributes = (attribute for module in report.modules for attribute in module.attributes)
+    return tuple(attribute for attribute in attributes if attribute.name in _STATE)
+
+
+def _report_class() -> str:
+    return next(kind.sop_class_uid for kind in CREATED_KINDS if kind.modality == "SR")
