@@ -67,7 +67,10 @@ def _document(
     provenance: Provenance,
 ) -> sr.ContainerContentItem:
     """The content tree in the order of TID 1500."""
-    root = sr.ContainerContentItem(codes.REPORT_TITLE, template_id="1500")
+    groups = [group for each in volumes for group in measurement_groups(each, segmentations.get(each.number))]
+    root = sr.ContainerContentItem(
+        codes.REPORT_TITLE if groups else codes.TITLE_WITHOUT_MEASUREMENTS, template_id="1500"
+    )
     content = sr.ContentSequence(sr.LanguageOfContentItemAndDescendants(_ENGLISH))
     for observer in _observers(provenance):
         content.extend(observer)
@@ -78,7 +81,6 @@ def _document(
     )
     if volumes:
         content.append(image_library(volumes))
-    groups = [group for each in volumes for group in measurement_groups(each, segmentations.get(each.number))]
     if groups:
         measurements = sr.ContainerContentItem(
             codes.IMAGING_MEASUREMENTS, relationship_type=sr.RelationshipTypeValues.CONTAINS

@@ -74,6 +74,10 @@ class Viewer:
         expect(rows).to_have_count(count)
         return rows.all_inner_texts()
 
+    def reads(self, text: str) -> None:
+        """Wait for the text in the viewport."""
+        expect(self.page.locator("[data-cy=viewport-pane]")).to_contain_text(text)
+
     def annotation(self, tracking_uid: str) -> list[str]:
         """The lines of text at a measurement of the report, once it is in the viewport."""
         lines = self.page.locator(f"svg.svg-layer g[data-annotation-uid='{tracking_uid}'] tspan")
