@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Response, expect
 
 #: A graphics card made of software on two busy cores: nothing takes so long unless it is broken.
 PATIENCE_MS = 60_000
@@ -120,6 +120,9 @@ def viewing(browser: Browser, origin: str, study_uid: str, shots: Path, name: st
             expect(page.locator("[data-cy=viewport-pane] canvas").first).to_be_visible()
             yield viewer
             expect(page.locator("[data-sonner-toast]")).to_have_count(0)
+        except (AssertionError, Error) as failure:
+            failure.add_note(f"The page complained about: {troubles.told}")
+            raise
         finally:
             viewer.picture("end")
         assert troubles.told == []
