@@ -132,7 +132,11 @@ def _finding(segment: Segment) -> FindingSummary:
 
 def _boxed(region: Region, number: int) -> FindingSummary:
     return FindingSummary(
-        label=region.label, number=number, score=round(region.score, 4), slices=region.slice_extent, measurements={}
+        label=f"{region.label} box",
+        number=number,
+        score=round(region.score, 4),
+        slices=region.slice_extent,
+        measurements={},
     )
 
 

@@ -28,6 +28,8 @@ def item(code: Code) -> CodedConcept:
 
 #: Document structure (TID 1500).
 REPORT_TITLE = Code("126000", "DCM", "Imaging Measurement Report")
+#: Without a measurement group; why: docs/decisions/title-without-measurements.md.
+TITLE_WITHOUT_MEASUREMENTS = Code("analysis-report", PRIVATE_SCHEME, "Image Analysis Report")
 IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
 IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
 IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")

@@ -163,7 +163,8 @@ def _describe_finding(
 ) -> DescribedFinding:
     if run.algorithm is None:
         raise ValueError(f"stage {run.stage} has a finding but names no algorithm; a finding needs its maker")
-    label = f"{finding.label.replace('_', ' ')} {number}"[-64:]
+    kind = "" if isinstance(finding, Segment) else "box "
+    label = f"{finding.label.replace('_', ' ')} {kind}{number}"[-64:]
     outlines = _outlines(finding, analysed.volume)
     if not outlines:
         raise ValueError(f"{label} of stage {run.stage} holds no voxel; leave an empty segment out of the stage run")

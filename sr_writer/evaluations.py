@@ -57,6 +57,8 @@ def evaluations(
     ]
     if not analysis.runs:
         items.append(TextContentItem(codes.COMMENT, NOTHING_TO_ANALYSE, _CONTAINS))
+    # in words first: viewers that know no templates show what a text says, and of a code its meaning without its name
+    items.extend(TextContentItem(codes.COMMENT, each, _CONTAINS) for each in _sentences(volumes))
     items.extend(_evaluation(run, described) for described in volumes for run in described.runs)
     items.extend(item for described in volumes for item in _quality(described))
     items.extend(_exclusions(analysis.exclusions))
@@ -65,6 +67,13 @@ def evaluations(
         items.extend(TextContentItem(codes.CHANGE, change, _CONTAINS) for change in predecessor.changes)
     container.ContentSequence = ContentSequence(items)
     return container
+
+
+def _sentences(volumes: Sequence[DescribedVolume]) -> Iterator[str]:
+    """What each stage answered, volume by volume, named where there are several."""
+    for described in volumes:
+        place = f"Volume {described.number}, " if len(volumes) > 1 else ""
+        yield from (f"{place}{wording.stage(run)}." for run in described.runs)
 
 
 def _summary(analysis: Analysis) -> Code:

@@ -33,9 +33,10 @@ _QUANTITIES: Mapping[Quantity, tuple[Code, Code]] = {
 
 
 def measurement_groups(described: DescribedVolume, segmentation: Dataset | None) -> Iterator[sr.ContentSequence]:
-    """The groups of one volume; `segmentation` is its SEG, None when it has none."""
+    """The groups of one volume, outlines before boxes, since viewers open a report at its first group; `segmentation`
+    is its SEG, None when it has none."""
     numbers = {finding.tracking_uid: number for number, finding in enumerate(described.segments, start=1)}
-    for finding in described.findings:
+    for finding in sorted(described.findings, key=lambda each: not isinstance(each.source, Segment)):
         if not isinstance(finding.source, Segment):
             yield _outlined(described, finding, codes.BOUNDED_BY, _numbers(finding))
         elif segmentation is None:

@@ -74,7 +74,10 @@ def _document(
     predecessor: Predecessor | None,
 ) -> sr.ContainerContentItem:
     """The content tree in the order of TID 1500."""
-    root = sr.ContainerContentItem(codes.REPORT_TITLE, template_id=ROOT_TEMPLATE)
+    groups = [group for each in volumes for group in measurement_groups(each, segmentations.get(each.number))]
+    root = sr.ContainerContentItem(
+        codes.REPORT_TITLE if groups else codes.TITLE_WITHOUT_MEASUREMENTS, template_id=ROOT_TEMPLATE
+    )
     content = sr.ContentSequence(sr.LanguageOfContentItemAndDescendants(_ENGLISH))
     for observer in observers(provenance):
         content.extend(observer)
@@ -85,7 +88,6 @@ def _document(
     )
     if volumes:
         content.append(image_library(volumes))
-    groups = [group for each in volumes for group in measurement_groups(each, segmentations.get(each.number))]
     if groups:
         measurements = sr.ContainerContentItem(
             codes.IMAGING_MEASUREMENTS, relationship_type=sr.RelationshipTypeValues.CONTAINS

@@ -23,7 +23,6 @@ from tests.builders.network import HOST, free_port
 class Orthanc:
     """A running Orthanc."""
 
-    dicom_port: int
     http_port: int
 
     def get(self, path: str) -> Any:
@@ -50,23 +49,29 @@ class Orthanc:
 
 
 @contextmanager
-def running_orthanc(folder: Path, modalities: Sequence[Destination], *, dicom_port: int) -> Iterator[Orthanc]:
-    """Orthanc called PACS that knows these peers; skips the test where it is not installed."""
+def running_orthanc(
+    folder: Path, modalities: Sequence[Destination] = (), *, dicom_port: int | None = None, plugins: Sequence[Path] = ()
+) -> Iterator[Orthanc]:
+    """Orthanc called PACS that knows these peers; without a port it speaks HTTP only.
+
+    Skips the test where it is not installed.
+    """
     program = shutil.which("Orthanc")
     if program is None:
         pytest.skip("Orthanc is not installed (apt-get install orthanc)")
-    orthanc = Orthanc(dicom_port, free_port())
+    orthanc = Orthanc(free_port())
     folder.mkdir(parents=True, exist_ok=True)
     configuration = {
         "Name": "PACS",
         "StorageDirectory": str(folder / "db"),
         "IndexDirectory": str(folder / "db"),
-        "Plugins": [],
+        "Plugins": [str(plugin) for plugin in plugins],
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
         "HttpPort": orthanc.http_port,
+        "DicomServerEnabled": dicom_port is not None,
         "DicomAet": "PACS",
-        "DicomPort": dicom_port,
+        "DicomPort": dicom_port or 0,
         "DicomAlwaysAllowStore": False,
         "DicomCheckCalledAet": True,
         "DicomModalities": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import highdicom as hd
@@ -67,3 +68,41 @@ def numbers_of(report: Path, name: str) -> list[float]:
 
     walk(dcmread(report))
     return found
+
+
+@dataclass(frozen=True)
+class DrawnGroup:
+    """What a report says of one tracking UID that has an outline: its numbers, and the points of its first outline."""
+
+    tracking_uid: str
+    numbers: tuple[tuple[str, float, str], ...]
+    points: int
+
+
+def drawn_groups(report: Dataset) -> list[DrawnGroup]:
+    """Measurement groups with coordinates, in the order of the report, together with those of the same tracking UID."""
+    found: dict[str, list[Dataset]] = {}
+    for container in _named(report, "Imaging Measurements"):
+        for group in container.ContentSequence:
+            (tracking,) = _named(group, "Tracking Unique Identifier")
+            found.setdefault(str(tracking.UID), []).extend(group.ContentSequence)
+    groups = []
+    for tracking_uid, items in found.items():
+        outlines = [len(item.GraphicData) // 2 for item in items if item.ValueType == "SCOORD"]
+        if outlines:
+            groups.append(
+                DrawnGroup(tracking_uid, tuple(_number(item) for item in items if item.ValueType == "NUM"), outlines[0])
+            )
+    return groups
+
+
+def _named(item: Dataset, meaning: str) -> list[Dataset]:
+    """Its children of that name."""
+    return [child for child in item.ContentSequence if child.ConceptNameCodeSequence[0].CodeMeaning == meaning]
+
+
+def _number(item: Dataset) -> tuple[str, float, str]:
+    """Name, value and unit."""
+    (value,) = item.MeasuredValueSequence
+    unit = value.MeasurementUnitsCodeSequence[0].CodeValue
+    return str(item.ConceptNameCodeSequence[0].CodeMeaning), float(value.NumericValue), str(unit)

@@ -327,8 +327,17 @@ def test_state_of_the_document():
     report = report_of(analysis_of(IMAGES, segmented()), *IMAGES)
     assert (report.VerificationFlag, report.PreliminaryFlag) == ("UNVERIFIED", "PRELIMINARY")
     assert report.ContentTemplateSequence[0].TemplateIdentifier == "1500"
-    assert report.ConceptNameCodeSequence[0].CodeValue == "126000"
     assert RESEARCH_USE_ONLY in texts(report)
+
+
+@pytest.mark.parametrize(
+    ("run", "title"), [(segmented(FIRST), codes.REPORT_TITLE), (segmented(), codes.TITLE_WITHOUT_MEASUREMENTS)]
+)
+def test_only_a_report_with_measurements_is_called_a_measurement_report(run, title):
+    """OHIF goes to the first measurement of a report of that title, and shows nothing if there is none."""
+    report = report_of(analysis_of(IMAGES, run), *IMAGES)
+    (name,) = report.ConceptNameCodeSequence
+    assert (name.CodeValue, name.CodingSchemeDesignator) == (title.value, title.scheme_designator)
 
 
 def test_every_analysed_image_is_in_library_and_evidence():
