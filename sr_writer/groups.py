@@ -107,7 +107,7 @@ def _outlined(
         finding_sites=_sites(finding),
         algorithm_id=algorithm_identification(finding.algorithm),
         geometric_purpose=purpose,
-        measurements=[*numbers, _slices(finding), _score(finding)],
+        measurements=[*numbers, *_slices(described, finding), _score(finding)],
     )
 
 
@@ -123,7 +123,7 @@ def _contoured(
         finding_sites=_sites(finding),
         algorithm_id=algorithm_identification(finding.algorithm),
         geometric_purpose=codes.OUTLINE,
-        measurements=[*_numbers(finding), _slices(finding), _score(finding)],
+        measurements=[*_numbers(finding), *_slices(described, finding), _score(finding)],
     )
 
 
@@ -155,9 +155,11 @@ def _numbers(
         yield sr.Measurement(name=name, value=round(measurement.value, 3), unit=unit)
 
 
-def _slices(finding: DescribedFinding) -> sr.Measurement:
+def _slices(described: DescribedVolume, finding: DescribedFinding) -> Iterator[sr.Measurement]:
+    """How far it reaches through a stack."""
     first, last = finding.source.slice_extent
-    return sr.Measurement(name=codes.SLICES, value=last - first + 1, unit=codes.SLICE_COUNT)
+    if described.volume.shape[0] > 1:
+        yield sr.Measurement(name=codes.SLICES, value=last - first + 1, unit=codes.SLICE_COUNT)
 
 
 def _score(finding: DescribedFinding) -> sr.Measurement:

@@ -198,10 +198,11 @@ def element_of(source: Dataset, keyword: str) -> DataElement | None:
     if tag is None or tag not in source:
         return None
     try:
+        if dictionary_VR(tag) != "SQ":
+            return copy.copy(source[tag])  # values are never changed in place
         element = copy.deepcopy(source[tag])
-        if dictionary_VR(tag) == "SQ":
-            for item in element.value:
-                _decode(item)
+        for item in element.value:
+            _decode(item)
     except (ValueError, NotImplementedError, BytesLengthException):
         logger.warning(
             "Attribute %s of %s is unreadable and left out of the result.",

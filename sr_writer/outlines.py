@@ -48,10 +48,15 @@ def trace(mask: NDArray[np.bool_]) -> tuple[Outline, ...]:
     Outer rims run clockwise, rims of holes counter-clockwise; filled by the even-odd rule they give the mask back.
     Pixels that touch at a corner only belong to different contours.
     """
+    if not mask.any():
+        return ()
+    rows, columns = (np.flatnonzero(mask.any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    top, left = int(rows[0]), int(columns[0])
+    part = mask[:, top : rows[-1] + 1, left : columns[-1] + 1]
     return tuple(
         outline
-        for index in np.flatnonzero(mask.any(axis=(1, 2)))
-        for outline in sorted(_trace_slice(int(index), mask[index]), key=lambda each: -each.area)
+        for index in np.flatnonzero(part.any(axis=(1, 2)))
+        for outline in sorted(_trace_slice(int(index), part[index], (left, top)), key=lambda each: -each.area)
     )
 
 
@@ -71,13 +76,15 @@ def box(region: Region, rows: int, columns: int) -> Outline:
     return _outline(region.slice_index, corners)
 
 
-def _trace_slice(slice_index: int, mask: NDArray[np.bool_]) -> list[Outline]:
-    """Contours of one slice: pixel edges between inside and outside, walked with the inside at the right hand."""
+def _trace_slice(slice_index: int, mask: NDArray[np.bool_], origin: _Corner) -> list[Outline]:
+    """Contours of a part of one slice that begins at `origin`: pixel edges between inside and outside, walked with the
+    inside at the right hand."""
     leaving = _edges(mask)
     outlines = []
     while leaving:
         start = next(iter(leaving))
-        outlines.append(_outline(slice_index, np.array(_walk(leaving, start, leaving[start][0]), dtype=np.float64)))
+        corners = np.array(_walk(leaving, start, leaving[start][0]), dtype=np.float64) + origin
+        outlines.append(_outline(slice_index, corners))
     return outlines
 
 

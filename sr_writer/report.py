@@ -41,10 +41,11 @@ def report(
     """The SR of an analysis; `segmentations` maps a volume's number to its SEG, `predecessor` is the report that this
     one stands beside."""
     sources = provenance.sources.values()
+    content = _document(analysis, volumes, segmentations, provenance, predecessor)
     form = tuple(each.SOPInstanceUID for each in segmentations.values())
     result = sr.Comprehensive3DSR(
         evidence=[*(technical_copy(source) for source in sources), *segmentations.values()],
-        content=_document(analysis, volumes, segmentations, provenance, predecessor),
+        content=_title_alone(content),
         series_instance_uid=provenance.uid("SR series", *form),
         series_number=_SERIES_NUMBER,
         sop_instance_uid=provenance.uid("SR", *form),
@@ -55,6 +56,7 @@ def report(
         is_verified=False,
         coding_schemes=[codes.private_scheme()],
     )
+    result.ContentSequence = content.ContentSequence
     if analysis.outcome is not Outcome.COMPLETE:
         result.CompletionFlagDescription = f"Analysis {analysis.outcome}; reasons are in the report"
     sign(result, provenance, "AI findings - Research")
@@ -64,6 +66,14 @@ def report(
     if requests:
         result.ReferencedRequestSequence = requests
     return result
+
+
+def _title_alone(content: sr.ContainerContentItem) -> sr.ContainerContentItem:
+    """The root with its first item only: highdicom would copy the whole and search it twice."""
+    (name,) = content.ConceptNameCodeSequence
+    root = sr.ContainerContentItem(name, template_id=ROOT_TEMPLATE)
+    root.ContentSequence = sr.ContentSequence(content.ContentSequence[:1])
+    return root
 
 
 def _document(

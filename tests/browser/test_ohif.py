@@ -12,7 +12,7 @@ from dicom_node.phantoms import phantom_studies
 from inference.findings import StageRun
 from sr_writer import codes
 from sr_writer.encode import encode
-from sr_writer.evaluations import RESEARCH_USE_ONLY
+from sr_writer.wording import RESEARCH_USE_ONLY
 from tests.browser.conftest import Site
 from tests.browser.viewer import viewing
 from tests.builders.analyses import EQUIPMENT, WHEN, analysis_of, classified, detected, headers_of, refused, segmented
@@ -86,7 +86,8 @@ def test_the_segmentation_lies_over_the_image(brain, site, browser, shots):
 
 
 @pytest.mark.parametrize(
-    ("study", "measured"), [("brain", {"Volume", "Long axis", "Short axis", "Score"}), ("boxes", {"Score"})]
+    ("study", "measured"),
+    [("brain", {"Volume", "Long axis", "Short axis", "Score", codes.SLICES.meaning}), ("boxes", {"Score"})],
 )
 def test_the_report_is_drawn_with_its_own_numbers(study, measured, request, site, browser, shots):
     """Every outline of the report is in the viewport with all that was measured in it."""
