@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from dicom_node import app as composition
-from dicom_node import data_commands, model_commands, tables, training_commands
+from dicom_node import data_commands, model_commands, tables, training_commands, validate_command
 from dicom_node.checks import Verdict, run_checks
 from dicom_node.domain.errors import NodeError, SettingsError
 from dicom_node.files import files_under
@@ -173,7 +173,12 @@ def send(
 
 app.add_typer(data_commands.app, name="data")
 app.add_typer(model_commands.app, name="models")
-for command in (training_commands.train, training_commands.evaluate, training_commands.compare):
+for command in (
+    training_commands.train,
+    training_commands.evaluate,
+    training_commands.compare,
+    validate_command.validate,
+):
     app.command()(command)
 
 

@@ -79,6 +79,8 @@ _OPTIONAL = (
     "ClinicalTrialTimePointID",
     "ClinicalTrialTimePointDescription",
 )
+#: Everything that `inherit_patient_and_study` takes over as it is.
+INHERITED = (*_REQUIRED, *_OPTIONAL)
 #: What highdicom reads from a source image: identity, pixel grid, geometry, compression history.
 _TECHNICAL = (
     "SOPClassUID",
