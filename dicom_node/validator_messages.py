@@ -95,6 +95,11 @@ _QUIRKS: tuple[_Quirk, ...] = (
     ),
     _Quirk(
         ("DicomSRValidator",),
+        r"^Error: Template 1410 .*/\[Row [578]\] .*([Mm]issing c|C)onditional content item",
+        "ignored: the tool tries TID 1410 on groups of TID 1411; planar-region and volumetric-region look at both",
+    ),
+    _Quirk(
+        ("DicomSRValidator",),
         r"Procedure reported.*context group 100\b",
         "ignored: context group 100 is a baseline, other codes are allowed, and the tool's list is of 2022",
     ),

@@ -33,6 +33,7 @@ def test_help_names_every_command():
         "evaluate",
         "compare",
         "data",
+        "validate",
     ):
         assert command in told.stdout
 
