@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, config, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
@@ -73,14 +74,14 @@ class Validator:
             told = Message(OWN_CHECKS, Weight.ERROR, "unreadable", str(error))
             self._files.append(ValidatedFile(path, "", (told,)))
             return
-        sop_class_uid = UID(str(dataset.get("SOPClassUID", "")))
+        sop_class_uid = UID(str(dataset.get("SOPClassUID") or ""), validation_mode=config.IGNORE)
         told_by_tools = (
             message
             for tool in self.installed
             if tool.judges(sop_class_uid)
             for message in _judged(tool, path, sop_class_uid)
         )
-        self._files.append(ValidatedFile(path, sop_class_uid.name, (*problems, *told_by_tools)))
+        self._files.append(ValidatedFile(path, _kind(sop_class_uid), (*problems, *told_by_tools)))
         if is_result_kind(dataset):
             self._results.append(dataset)
 
@@ -92,19 +93,14 @@ class Validator:
 
 
 def image_headers(folder: Path) -> Mapping[str, Dataset]:
-    """SOP Instance UID -> header of every image below a folder."""
-    return {str(header.SOPInstanceUID): header for header in _images(folder)}
-
-
-def _images(folder: Path) -> Iterator[Dataset]:
+    """SOP Instance UID -> header of every image below a folder; what cannot be read is left out."""
+    headers: dict[str, Dataset] = {}
     for path in files_under(folder):
-        try:
-            with explained("cannot be parsed as a DICOM file"):
-                header = dcmread(path, stop_before_pixels=True)
-                if "Rows" in header and "SOPInstanceUID" in header:
-                    yield header
-        except ReadError:
-            continue
+        with suppress(ReadError), explained("cannot be parsed as a DICOM file"):
+            header = dcmread(path, stop_before_pixels=True)
+            if "Rows" in header:
+                headers[str(header.SOPInstanceUID)] = header
+    return headers
 
 
 def _read(path: Path) -> Dataset:
@@ -119,6 +115,11 @@ def _read(path: Path) -> Dataset:
 def _own(dataset: Dataset, sources: Sources) -> tuple[Message, ...]:
     with explained("has a value that cannot be read"):
         return tuple(_message(problem) for problem in check_object(dataset, sources))
+
+
+def _kind(sop_class_uid: UID) -> str:
+    """A name that the standard has; pydicom gives back the value where it has none."""
+    return "unknown" if sop_class_uid.name == sop_class_uid else sop_class_uid.name
 
 
 def _message(problem: Problem) -> Message:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydicom import dcmwrite
+from pydicom import config, dcmread, dcmwrite
 
 from dicom_node import tables, validating
 from dicom_node.validator_messages import Weight, messages_of
@@ -70,7 +70,8 @@ SAID = [
      0, Weight.ERROR, "TID 1410 Row 4 (1, SCT) Incorrect relationship"),
     ("DicomSRValidator", [*SR, 'Error: Template 1410 P/[Row 1] CONTAINER (125007,DCM,"G")/[Row 5] SCOORD'
                           ' (111030,DCM,"Image Region"): within 1.8.1: /CONTAINER (1,DCM,"X"): Missing conditional'
-                          " content item"], 0, Weight.QUIRK, "TID 1410 Row 5 (111030, DCM) Missing conditional content item"),
+                          " content item"],
+     0, Weight.QUIRK, "TID 1410 Row 5 (111030, DCM) Missing conditional content item"),
     ("DicomSRValidator", [*SR, 'Warning: 1.12.1.5: /CONTAINER (126000,DCM,"X")/TEXT (7,DCM,"Y"): Content Item not in'
                           " template"], 0, Weight.WARNING, "(7, DCM) Content Item not in template"),
     ("DicomSRValidator", SR[1:], 0, Weight.ERROR, "does not say Found Root Template TID_1500"),
@@ -158,6 +159,19 @@ def test_errors_are_counted_wherever_they_are(folder):
     assert {record["path"] for record in json.loads(tables.validation_json(validation))["files"]} == {
         str(file.path) for file in validation.files
     }
+
+
+@pytest.mark.usefixtures("without_tools")
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "PatientID", "SeriesInstanceUID", "ContentDate"])
+def test_a_wrong_value_is_never_shown(folder, keyword, recwarn):
+    """Neither in a message nor in a warning of pydicom, which quotes what it warns of."""
+    with config.disable_value_validation():
+        report = dcmread(folder / "1_SR.dcm")
+        setattr(report, keyword, "SECRET" * 12)
+        report.save_as(folder / "1_SR.dcm")
+    told = tables.validation_json(validated(folder, validating.image_headers(folder)))
+    assert "SECRET" not in told
+    assert [warning for warning in recwarn if "SECRET" in str(warning.message)] == []
 
 
 def test_what_tools_say_is_added(folder, monkeypatch):
