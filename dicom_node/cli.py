@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from dicom_node import app as composition
-from dicom_node import conformance_command, data_commands, model_commands, tables, training_commands
+from dicom_node import conformance_command, data_commands, model_commands, tables, training_commands, validate_command
 from dicom_node.checks import Verdict, run_checks
 from dicom_node.domain.errors import NodeError, SettingsError
 from dicom_node.files import files_under
@@ -184,6 +184,7 @@ for command in (
     training_commands.train,
     training_commands.evaluate,
     training_commands.compare,
+    validate_command.validate,
 ):
     app.command()(command)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -15,14 +15,18 @@ from rich.text import Text
 from dicom_node.checks import Check, Verdict
 from dicom_node.domain.status import StudyStatus
 from dicom_node.summary import StudySummary
+from dicom_node.validator_messages import Message, Weight
+from dicom_node.validators import Tool
 from inference.evaluation.figures import Table as Content
 from inference.registry import BrokenPackage, InstalledVersion
 
 if TYPE_CHECKING:  # these import torch, and `status` shall answer at once
     from dicom_node.demo import DemoStudy
     from dicom_node.offline import AnalysedFolder
+    from dicom_node.validating import Validation
     from inference.evaluation.figures import Evaluation
 
+_WEIGHTS = {Weight.ERROR: "red", Weight.WARNING: "yellow", Weight.QUIRK: "dim"}
 _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
 
 
@@ -131,6 +135,57 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     for figure in evaluation.figures:
         _add(table, figure.name, f"{figure.value:.3f}", f"{figure.low:.3f} to {figure.high:.3f}", str(figure.cases))
     return table
+
+
+def validation_table(validation: Validation) -> Table:
+    """One row a message; a quirk of a tool once, however many files have it."""
+    table = _table("validate", "file", "kind", "told by", "", "rule", "which means")
+    quirks: Counter[Message] = Counter()
+    for file in validation.files:
+        told = [message for message in file.messages if message.weight is not Weight.QUIRK]
+        quirks.update(message for message in file.messages if message.weight is Weight.QUIRK)
+        if not told:
+            _add(table, file.path.name, file.kind, "", Text("ok", "green"), "", "")
+        for message in told:
+            _add(table, file.path.name, file.kind, *_message_cells(message))
+    for message in validation.together:
+        _add(table, "all together", "", *_message_cells(message))
+    for message, files in quirks.items():
+        _add(table, f"{files} files", "", *_message_cells(message))
+    return table
+
+
+def validation_remarks(validation: Validation) -> Iterator[str]:
+    """What was not looked at, or not by everybody, and the sum."""
+    for path in validation.passed_over:
+        yield f"passed over {path}: it is no DICOM file"
+    for tool in validation.missing:
+        yield f"not found: {tool.name}, of the package {tool.package}"
+    yield f"{validation.errors} errors in {len(validation.files)} DICOM files"
+
+
+def validation_json(validation: Validation) -> str:
+    """Every message of every file, and which tools there were."""
+    record = {
+        "errors": validation.errors,
+        "tools": {"found": _names(validation.installed), "not found": _names(validation.missing)},
+        "files": [
+            {"path": str(file.path), "kind": file.kind, "messages": [asdict(message) for message in file.messages]}
+            for file in validation.files
+        ],
+        "together": [asdict(message) for message in validation.together],
+        "passed_over": [str(path) for path in validation.passed_over],
+    }
+    return json.dumps(record, indent=2)
+
+
+def _names(tools: Iterable[Tool]) -> list[str]:
+    return [tool.name for tool in tools]
+
+
+def _message_cells(message: Message) -> tuple[str | Text, ...]:
+    weight = Text(message.weight, _WEIGHTS[message.weight])
+    return message.tool, weight, message.rule, message.explanation
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -39,6 +39,19 @@ DEVICE = Code("121007", "DCM", "Device")
 SOURCE = Code("260753009", "SCT", "Source")
 COMMENT = Code("121106", "DCM", "Comment")
 REASON = Code("410666004", "SCT", "Reason")
+LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
+OBSERVER_TYPE = Code("121005", "DCM", "Observer Type")
+DEVICE_OBSERVER_MANUFACTURER = Code("121014", "DCM", "Device Observer Manufacturer")
+DEVICE_OBSERVER_MODEL_NAME = Code("121015", "DCM", "Device Observer Model Name")
+DEVICE_OBSERVER_UID = Code("121012", "DCM", "Device Observer UID")
+MEASUREMENT_GROUP = Code("125007", "DCM", "Measurement Group")
+TRACKING_IDENTIFIER = Code("112039", "DCM", "Tracking Identifier")
+TRACKING_UNIQUE_IDENTIFIER = Code("112040", "DCM", "Tracking Unique Identifier")
+IMAGE_REGION = Code("111030", "DCM", "Image Region")
+REFERENCED_SEGMENT = Code("121191", "DCM", "Referenced Segment")
+SOURCE_IMAGE_FOR_SEGMENTATION = Code("121233", "DCM", "Source Image for Segmentation")
+SOURCE_SERIES_FOR_SEGMENTATION = Code("121232", "DCM", "Source series for segmentation")
+GEOMETRIC_PURPOSE = Code("130400", "DCM", "Geometric purpose of region")
 SERIES_INSTANCE_UID = Code("112002", "DCM", "Series Instance UID")
 
 #: Descriptors of an image (TID 1602).
@@ -92,7 +105,9 @@ NO_UNITS = Code("1", "UCUM", "no units")
 SLICE_COUNT = Code("{slices}", "UCUM", "slices")
 MEASUREMENT_METHOD = Code("370129005", "SCT", "Measurement Method")
 
-#: Equipment and algorithm.
+#: Equipment and algorithm (TID 4019).
+ALGORITHM_NAME = Code("111001", "DCM", "Algorithm Name")
+ALGORITHM_VERSION = Code("111003", "DCM", "Algorithm Version")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 

@@ -82,6 +82,8 @@ OPTIONAL = (
     "ClinicalTrialTimePointID",
     "ClinicalTrialTimePointDescription",
 )
+#: Everything that `inherit_patient_and_study` takes over as it is.
+INHERITED = (*REQUIRED, *OPTIONAL)
 #: What highdicom reads from a source image: identity, pixel grid, geometry, compression history.
 _TECHNICAL = (
     "SOPClassUID",

@@ -53,6 +53,7 @@ def segmentation(described: DescribedVolume, provenance: Provenance, profile: Pr
     )
     sign(result, provenance, f"AI {described.segments[0].algorithm.name[:36]} SEG - Research")
     inherit_body_part(result, described.headers[0], described.runs)
+    result.ContentCreatorName = None  # Type 2 (Table 10-12), and highdicom leaves it out where nobody is named
     _name_dimensions(result, provenance.uid("SEG dimensions", *name))
     if profile.segmentation is SegmentationForm.LABELMAP:
         _leave_out_background(result)

@@ -35,6 +35,7 @@ def test_help_names_every_command():
         "compare",
         "data",
         "conformance",
+        "validate",
     ):
         assert command in told.stdout
 

@@ -1,13 +1,10 @@
 """Every kind of analysis over every kind of source makes objects that validators accept."""
 
-import re
-import shutil
-import subprocess
-
 import pydicom
 import pytest
 
 from inference.findings import Analysis
+from sr_writer.checks import check_object, check_together
 from sr_writer.profiles import PROFILES
 from tests.builders.analyses import (
     EQUIPMENT,
@@ -33,6 +30,7 @@ from tests.builders.datasets import (
     radiograph,
     secondary_capture,
 )
+from tests.builders.validators import dciodvfy_errors, errors_of, written
 
 SHAPE = (6, 32, 24)
 FIRST = lesion(SHAPE, start=(2, 8, 6), size=(3, 6, 7))
@@ -119,31 +117,9 @@ def test_sources_are_left_as_they_were():
     }
 
 
-#: dciodvfy's names of what this node makes.
-_IODS = (
-    "Segmentation",
-    "Comprehensive3DSR",
-    "GrayscaleSoftcopyPresentationState",
-    "ColorSoftcopyPresentationState",
-    "SCImage",
-    "KeyObjectSelectionDocument",
-    "EncapsulatedPDF",
-)
-
-
 def _validated(tmp_path, results):
-    """Lines of dciodvfy that begin with Error, over all results."""
-    if shutil.which("dciodvfy") is None:
-        pytest.skip("dciodvfy is not installed; apt-get install dicom3tools to check objects against their IODs")
-    errors = []
-    for number, result in enumerate(results):
-        path = tmp_path / f"{number}_{result.Modality}.dcm"
-        pydicom.dcmwrite(path, result, enforce_file_format=True)
-        done = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True, check=False)
-        output = done.stdout + done.stderr
-        assert re.search(rf"^({'|'.join(_IODS)})$", output, re.MULTILINE)
-        errors += [f"{result.Modality}: {line}" for line in output.splitlines() if line.startswith("Error")]
-    return errors
+    """What dciodvfy finds wrong, over all results."""
+    return [f"{path.name}: {error}" for path in written(results, tmp_path) for error in dciodvfy_errors(path)]
 
 
 @pytest.mark.parametrize(("images", "runs", "modalities"), CASES.values(), ids=CASES)
@@ -166,6 +142,44 @@ def test_dciodvfy_would_notice(tmp_path):
     (report,) = results_of(mr_series(SHAPE), (refused(),))
     del report.CompletionFlag
     assert _validated(tmp_path, [report])
+
+
+@pytest.mark.parametrize(("images", "runs", "modalities"), CASES.values(), ids=CASES)
+def test_our_own_checks_find_nothing(images, runs, modalities):
+    """With the images at hand and without, and all objects together, those of every kind."""
+    results = encode(analysis_of(images, *runs), headers_of(*images), profile=PROFILES["everything"])
+    assert {each.Modality for each in results} >= set(modalities.split())
+    assert check_together(results) == ()
+    assert [problem for each in results for problem in check_object(each, headers_of(*images))] == []
+    assert [problem for each in results for problem in check_object(each, {})] == []
+
+
+@pytest.mark.parametrize("tool", ["dsrdump", "DicomSRValidator", "tid1500reader"])
+@pytest.mark.parametrize("case", ["found", "DX", "CT"])
+def test_readers_of_reports_find_no_error(tmp_path, tool, case):
+    """DCMTK, PixelMed (the one checker of templates) and dcmqi read the report."""
+    for path in written(results_of(*CASES[case][:2]), tmp_path):
+        if "SR" in path.name:
+            assert errors_of(tool, path) == []
+
+
+@pytest.mark.parametrize(("tool", "modality"), [("dcmpschk", "PR"), ("segimage2itkimage", "SEG")])
+@pytest.mark.parametrize("case", ["found", "multi-frame"])
+def test_readers_of_states_and_segmentations_find_no_error(tmp_path, tool, modality, case):
+    """DCMTK reads the presentation state, dcmqi the segmentation."""
+    for path in written(results_of(*CASES[case][:2]), tmp_path):
+        if modality in path.name:
+            assert errors_of(tool, path) == []
+
+
+def test_pixelmed_would_notice(tmp_path):
+    """It is really asked: a finding site by another relationship is an error."""
+    results = results_of(*CASES["DX"][:2])
+    (report,) = (each for each in results if each.Modality == "SR")
+    group = report.ContentSequence[-2].ContentSequence[0]
+    (site,) = (each for each in group.ContentSequence if each.ConceptNameCodeSequence[0].CodeValue == "363698007")
+    site.RelationshipType = "CONTAINS"
+    assert errors_of("DicomSRValidator", written([report], tmp_path)[0])
 
 
 @pytest.mark.parametrize(("images", "runs", "modalities"), CASES.values(), ids=CASES)
