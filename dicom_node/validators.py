@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,9 +44,15 @@ class Tool:
     needs: tuple[Path, ...] = ()
 
     @property
+    def found(self) -> str | None:
+        """Where the program is: beside this Python's own programs, else on PATH."""
+        places = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
+        return shutil.which(self.program, path=places)
+
+    @property
     def is_installed(self) -> bool:
         """Whether program and files are there."""
-        return shutil.which(self.program) is not None and all(path.exists() for path in self.needs)
+        return self.found is not None and all(path.exists() for path in self.needs)
 
     def judges(self, sop_class_uid: str) -> bool:
         """Whether it has anything to say about this kind of object."""
@@ -98,7 +106,7 @@ TOOLS: tuple[Tool, ...] = (
 def run(tool: Tool, file: Path) -> Told:
     """Let a tool look at a file. What it writes is thrown away."""
     with tempfile.TemporaryDirectory(prefix="dicom-node-validate-") as folder:
-        command = [tool.program, *tool.arguments(file.absolute(), Path(folder))]
+        command = [tool.found or tool.program, *tool.arguments(file.absolute(), Path(folder))]
         try:
             done = subprocess.run(
                 command,
