@@ -23,7 +23,7 @@ from inference.findings import (
 )
 from inference.volume import FrameReference, Volume
 from sr_writer import codes
-from sr_writer.inheritance import classified_region
+from sr_writer.inheritance import classified_region, stated_frame_of_reference
 from sr_writer.outlines import Outline, box, trace
 from sr_writer.profiles import SegmentPer
 from sr_writer.provenance import Provenance, derived_uid, device_uid, named
@@ -72,7 +72,7 @@ class DescribedVolume:
     @property
     def states_frame_of_reference(self) -> bool:
         """Whether the images state the Frame of Reference themselves."""
-        return bool(self.headers[0].get("FrameOfReferenceUID"))
+        return bool(stated_frame_of_reference(self.headers[0]))
 
     def frame(self, outline: Outline) -> FrameReference:
         """The source frame that an outline lies on."""
@@ -111,7 +111,7 @@ def _describe_volume(
 
 
 def _frame_of_reference(headers: Sequence[Dataset], volume: Volume) -> str | None:
-    stated = {str(header.get("FrameOfReferenceUID") or "") for header in headers}
+    stated = {stated_frame_of_reference(header) for header in headers}
     if len(stated) > 1:
         return None
     return stated.pop() or derived_uid("frame of reference", volume.series_instance_uid)

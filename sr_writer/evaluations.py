@@ -131,7 +131,7 @@ def _repairs(volumes: Sequence[DescribedVolume], provenance: Provenance) -> Iter
     for described in volumes:
         if described.volume.affine is None or described.states_frame_of_reference:
             continue
-        text = "Frame of Reference UID is absent; results have one that is derived from the series"
+        text = "Frame of Reference UID is absent or no UID; results have one that is derived from the series"
         item = TextContentItem(codes.REPAIR, text, _CONTAINS)
         series = UIDRefContentItem(codes.SERIES_INSTANCE_UID, described.volume.series_instance_uid, _PROPERTY)
         item.ContentSequence = ContentSequence([series])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pydicom import DataElement, Dataset
 
-from sr_writer.inheritance import element_of
+from sr_writer.inheritance import element_of, mended
 
 _RESCALE = ("RescaleIntercept", "RescaleSlope", "RescaleType")
 _WINDOW = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
@@ -65,7 +65,7 @@ def _voi_luts(images: Sequence[tuple[Dataset, int | None]]) -> Iterator[Dataset]
 
 
 def _elements(header: Dataset, frame: int | None, group: str, keywords: Sequence[str]) -> list[DataElement]:
-    """Non-empty elements of one frame, from its functional group in an enhanced image (C.7.6.16)."""
+    """Legal elements with a value of one frame, from its functional group in an enhanced image (C.7.6.16)."""
     holder = header
     if frame is not None:
         functional = [
@@ -73,7 +73,7 @@ def _elements(header: Dataset, frame: int | None, group: str, keywords: Sequence
             *header.get("SharedFunctionalGroupsSequence", []),
         ]
         holder = next((groups[group][0] for groups in functional if groups.get(group)), header)
-    found = (element_of(holder, keyword) for keyword in keywords)
+    found = (mended(holder, keyword).element for keyword in keywords)
     return [element for element in found if element is not None and not element.is_empty]
 
 

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 
 from pydicom import DataElement, Dataset
 from pydicom.config import IGNORE
-from pydicom.datadict import dictionary_description, dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_description, dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.errors import BytesLengthException
+from pydicom.multival import MultiValue
+from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from inference.findings import StageRun
@@ -110,6 +112,23 @@ _TECHNICAL = (
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )
+#: Identity, which stays what it is, and sequences, whose depths highdicom reads as they are.
+_KEPT = frozenset({"SQ", "UI"})
+_NUMBERS = frozenset({"DS", "IS", "US"})
+#: What a result takes over besides patient and study; the report tells what became of these, too.
+_CARRIED = (
+    "BodyPartExamined",
+    "PositionReferenceIndicator",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "RescaleType",
+    "WindowCenter",
+    "WindowWidth",
+    "WindowCenterWidthExplanation",
+    "VOILUTFunction",
+)
+_TECHNICAL_TAGS = frozenset(Tag(keyword) for keyword in _TECHNICAL)
+_EMPTY = tuple(DataElement(Tag(keyword), dictionary_VR(keyword), None) for keyword in REQUIRED)
 
 
 def inherit_patient_and_study(result: Dataset, source: Dataset) -> None:
@@ -122,7 +141,7 @@ def inherit_patient_and_study(result: Dataset, source: Dataset) -> None:
     for keyword in (*REQUIRED, *OPTIONAL):
         if keyword in REQUIRED:
             setattr(result, keyword, None)
-        element = _mended(source, keyword).element
+        element = mended(source, keyword).element
         if element is not None:
             result[keyword] = element
 
@@ -133,16 +152,14 @@ def repairs_of(source: Dataset) -> tuple[str, ...]:
     absent = tuple(
         f"{dictionary_description(keyword)} is absent and empty here" for keyword in REQUIRED if keyword not in source
     )
-    mended = (
-        repair for keyword in (*REQUIRED, *OPTIONAL, "BodyPartExamined") for repair in _mended(source, keyword).repairs
-    )
+    repairs = (repair for keyword in (*REQUIRED, *OPTIONAL, *_CARRIED) for repair in mended(source, keyword).repairs)
     if not UID(str(source.StudyInstanceUID), IGNORE).is_valid:
         absent = ("Study Instance UID breaks the rules for UIDs and is kept, since it is the study's", *absent)
-    return tuple(dict.fromkeys((*absent, *mended)))
+    return tuple(dict.fromkeys((*absent, *repairs)))
 
 
-def _mended(source: Dataset, keyword: str) -> Mended:
-    """A legal copy of one element."""
+def mended(source: Dataset, keyword: str) -> Mended:
+    """A legal copy of one element, free of the source's character set, and what was done to it."""
     element = element_of(source, keyword)
     if element is not None:
         return mend(element)
@@ -152,7 +169,7 @@ def _mended(source: Dataset, keyword: str) -> Mended:
 
 def inherit_body_part(result: Dataset, source: Dataset, runs: Iterable[StageRun]) -> None:
     """Body Part Examined (C.7.3.1) of the source; where the source names none, the classified region does."""
-    element = _mended(source, "BodyPartExamined").element
+    element = mended(source, "BodyPartExamined").element
     region = classified_region(runs)
     if element is not None and not element.is_empty:
         result["BodyPartExamined"] = element
@@ -185,13 +202,36 @@ def technical_copy(source: Dataset) -> Dataset:
     over itself.
     """
     stub = Dataset()
-    for keyword in REQUIRED:
-        setattr(stub, keyword, None)
-    for keyword in _TECHNICAL:
-        element = element_of(source, keyword)
-        if element is not None and not element.is_empty:
-            stub[keyword] = element
+    for element in _EMPTY:
+        stub.add(copy.copy(element))
+    for tag in _TECHNICAL_TAGS & source.keys():
+        found = element_of(source, keyword_for_tag(tag))
+        if found is not None and found.VR not in _KEPT:
+            found = mend(found).element if found.VR not in _NUMBERS else _if_numbers(found)
+        if found is not None and not found.is_empty:
+            stub[tag] = found
     return stub
+
+
+def _if_numbers(element: DataElement) -> DataElement | None:
+    """None for what pydicom could not read as numbers and left as text."""
+    values = element.value if isinstance(element.value, MultiValue) else [element.value]
+    return None if any(isinstance(value, str) for value in values) else element
+
+
+def numbers_of(source: Dataset, keyword: str) -> tuple[float, ...]:
+    """The values of a numeric attribute; none where it is absent, empty, or no number."""
+    element = element_of(source, keyword)
+    if element is None or element.is_empty or _if_numbers(element) is None:
+        return ()
+    values = element.value if isinstance(element.value, MultiValue) else [element.value]
+    return tuple(float(value) for value in values)
+
+
+def stated_frame_of_reference(source: Dataset) -> str:
+    """Frame of Reference UID (0020,0052), empty where the source states none that is a UID."""
+    stated = str(source.get("FrameOfReferenceUID") or "")
+    return stated if UID(stated, IGNORE).is_valid else ""
 
 
 def element_of(source: Dataset, keyword: str) -> DataElement | None:

@@ -19,6 +19,7 @@ from pydicom.sr.coding import Code
 
 from sr_writer import codes
 from sr_writer.described import DescribedVolume
+from sr_writer.inheritance import stated_frame_of_reference
 
 _CONTEXT = RelationshipTypeValues.HAS_ACQ_CONTEXT
 
@@ -36,11 +37,12 @@ def image_library(volumes: Sequence[DescribedVolume]) -> ContainerContentItem:
 def _group(described: DescribedVolume) -> ContainerContentItem:
     group = ContainerContentItem(codes.IMAGE_LIBRARY_GROUP, relationship_type=RelationshipTypeValues.CONTAINS)
     headers = {header.SOPInstanceUID: header for header in described.headers}
-    group.ContentSequence = ContentSequence([_entry(header) for header in headers.values()])
+    spacing = described.volume.pixel_spacing_mm
+    group.ContentSequence = ContentSequence([_entry(header, spacing) for header in headers.values()])
     return group
 
 
-def _entry(header: Dataset) -> ImageContentItem:
+def _entry(header: Dataset, spacing: tuple[float, float] | None) -> ImageContentItem:
     """One image with its descriptors (TID 1602)."""
     image = ImageContentItem(
         codes.SOURCE,
@@ -52,14 +54,14 @@ def _entry(header: Dataset) -> ImageContentItem:
     modality = codes.ACQUISITION_MODALITIES.get(str(header.get("Modality")))
     if modality is not None:
         descriptors.append(CodeContentItem(codes.MODALITY, modality, _CONTEXT))
-    if header.get("FrameOfReferenceUID"):
-        descriptors.append(UIDRefContentItem(codes.FRAME_OF_REFERENCE_UID, header.FrameOfReferenceUID, _CONTEXT))
+    frame_of_reference = stated_frame_of_reference(header)
+    if frame_of_reference:
+        descriptors.append(UIDRefContentItem(codes.FRAME_OF_REFERENCE_UID, frame_of_reference, _CONTEXT))
     descriptors.append(_number(codes.PIXEL_DATA_ROWS, header.Rows, codes.PIXELS))
     descriptors.append(_number(codes.PIXEL_DATA_COLUMNS, header.Columns, codes.PIXELS))
-    spacing = header.get("PixelSpacing") or header.get("ImagerPixelSpacing")
-    if spacing:
-        descriptors.append(_number(codes.HORIZONTAL_PIXEL_SPACING, float(spacing[1]), codes.MILLIMETRE))
-        descriptors.append(_number(codes.VERTICAL_PIXEL_SPACING, float(spacing[0]), codes.MILLIMETRE))
+    if spacing is not None:
+        descriptors.append(_number(codes.HORIZONTAL_PIXEL_SPACING, round(spacing[1], 6), codes.MILLIMETRE))
+        descriptors.append(_number(codes.VERTICAL_PIXEL_SPACING, round(spacing[0], 6), codes.MILLIMETRE))
     image.ContentSequence = ContentSequence(descriptors)
     return image
 

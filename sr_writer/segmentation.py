@@ -13,11 +13,13 @@ from inference.findings import Segment
 from sr_writer import codes
 from sr_writer.colour import colour_of
 from sr_writer.described import DescribedFinding, DescribedVolume
-from sr_writer.inheritance import inherit_body_part, technical_copy
+from sr_writer.inheritance import inherit_body_part, numbers_of, technical_copy
 from sr_writer.profiles import Profile, SegmentationForm
 from sr_writer.provenance import Provenance, sign
 
 _SERIES_NUMBER = 9100
+#: What a single-frame image says about its place, and how many numbers that takes (C.7.6.2).
+_PLANE = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 
 
 def can_be_segmented(described: DescribedVolume) -> bool:
@@ -168,6 +170,6 @@ def _states_plane(header: Dataset, slice_spacing_mm: float | None) -> bool:
     """Whether position, orientation, spacing and some thickness are there, if only in functional groups."""
     if "PerFrameFunctionalGroupsSequence" in header and "SharedFunctionalGroupsSequence" in header:
         return True
-    if slice_spacing_mm is None and not header.get("SliceThickness"):
+    if slice_spacing_mm is None and not numbers_of(header, "SliceThickness"):
         return False
-    return all(header.get(keyword) for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"))
+    return all(len(numbers_of(header, keyword)) == count for keyword, count in _PLANE.items())
