@@ -1,4 +1,5 @@
-"""Why a stage answered as it did: Grad-CAM (Selvaraju et al., 2017) by MONAI, or a segmenter's scores.
+"""Why a stage answered as it did: Grad-CAM (Selvaraju et al., 2017) for classifiers, Grad-CAM++ (Chattopadhay et al.,
+2018) for detectors, both by MONAI; a segmenter's scores.
 
 It works on copies of the networks: what is explained answers before and after as if nothing had been asked.
 """
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from inference.cards import Card
 from inference.cascade import Shelf
 from inference.findings import HeatMap, StageRun
 from inference.models import Classifier, Detector, Model, Segmenter
@@ -23,14 +23,15 @@ from inference.stages import Cascade
 from inference.transforms import Placement, prepare
 from inference.volume import Volume
 
-GRAD_CAM, SCORE_MAP = "Grad-CAM", "score map"
+GRAD_CAM, GRAD_CAM_PP, SCORE_MAP = "Grad-CAM", "Grad-CAM++", "score map"
 #: Architecture -> its last layer that still knows where in the picture it is.
 _LAYERS: Mapping[str, str] = {
     "resnet50": "network.trunk.layer4",
     "densenet121": "network.trunk.features.denseblock4",
     "vgg16": "network.trunk.features",
-    **{f"yolov5{size}": "network.model.20" for size in "nsml"},
 }
+#: Stride in pixels of each scale of a YOLOv5, in the order of its candidates, and the layer whose cells they are.
+_SCALES: tuple[tuple[int, str], ...] = ((8, "network.model.17"), (16, "network.model.20"), (32, "network.model.23"))
 
 
 class _OneAnswer(nn.Module):
@@ -80,24 +81,38 @@ def _of_run(run: StageRun, question: str, model: Model, volume: Volume) -> Itera
 def _by_gradient(
     stage: str, label: str, slice_index: int, question: str, model: Classifier | Detector, volume: Volume
 ) -> HeatMap:
-    card = model.package.card
-    if not isinstance(model.network, nn.Module) or card.architecture not in _LAYERS:
+    card, network = model.package.card, model.network
+    method = GRAD_CAM if isinstance(model, Classifier) else GRAD_CAM_PP
+    known = (isinstance(model, Detector) and card.architecture.startswith("yolov5")) or card.architecture in _LAYERS
+    if not isinstance(network, nn.Module) or not known:
         reason = f"{card.name} runs as {card.architecture or card.file}, whose gradients are not known"
-        return HeatMap(stage, label, slice_index, GRAD_CAM, None, reason)
+        return HeatMap(stage, label, slice_index, method, None, reason)
     pictures, placement = prepare(volume.pixels, volume.window, card.preparation)
-    square = pictures[[slice_index]].clone()
-    heat = _grad_cam(model.network, card, question, square, card.questions[question].index(label))
-    return HeatMap(stage, label, slice_index, GRAD_CAM, _on_grid(heat, placement, card.preparation.size))
+    square, number = pictures[[slice_index]].clone(), card.questions[question].index(label)
+    layer = _LAYERS.get(card.architecture) or _scale_of_best(network, square, number)
+    heat = _class_activation(_OneAnswer(copy.deepcopy(network), question), layer, method, square, number)
+    return HeatMap(stage, label, slice_index, method, _on_grid(heat, placement, card.preparation.size))
 
 
-def _grad_cam(network: nn.Module, card: Card, question: str, square: Tensor, number: int) -> Tensor:
+@torch.no_grad()
+def _scale_of_best(network: nn.Module, square: Tensor, number: int) -> str:
+    """The layer from whose cells the best box of a class comes: the others say nothing about it."""
+    best, size = int(network(square)[0][0, 4 + number].argmax()), square.shape[-1]
+    for stride, layer in _SCALES:
+        best -= (size // stride) ** 2
+        if best < 0:
+            return layer
+    raise ValueError(f"the detector has more candidates than {len(_SCALES)} scales hold")
+
+
+def _class_activation(wrapped: nn.Module, layer: str, method: str, square: Tensor, number: int) -> Tensor:
     """(1, 1, rows, columns) of the layer's own size, 0 where nothing speaks for the class."""
-    from monai.visualize.class_activation_maps import GradCAM  # noqa: PLC0415  # MONAI takes seconds to import
+    from monai.visualize.class_activation_maps import GradCAM, GradCAMpp  # noqa: PLC0415  # seconds to import
 
-    wrapped = _OneAnswer(copy.deepcopy(network), question)
+    maker = GradCAM if method == GRAD_CAM else GradCAMpp
     with warnings.catch_warnings(), torch.enable_grad():
         warnings.simplefilter("ignore", UserWarning)  # no gradient reaches the picture itself, and none is needed
-        heat: Tensor = GradCAM(wrapped, _LAYERS[card.architecture]).compute_map(square, class_idx=number)
+        heat: Tensor = maker(wrapped, layer).compute_map(square, class_idx=number)
     return heat.detach()
 
 

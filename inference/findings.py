@@ -203,7 +203,7 @@ class HeatMap:
     #: The answer that is explained.
     label: str
     slice_index: int
-    #: "Grad-CAM" (Selvaraju et al., 2017) or "score map".
+    #: "Grad-CAM" (Selvaraju et al., 2017), "Grad-CAM++" (Chattopadhay et al., 2018) or "score map".
     method: str
     values: NDArray[np.float32] | None
     reason: str = ""

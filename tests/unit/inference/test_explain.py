@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from dicom_node.settings import SHIPPED_MODELS
 from inference.cascade import run_cascade
-from inference.explain import GRAD_CAM, SCORE_MAP, explain
+from inference.explain import GRAD_CAM, GRAD_CAM_PP, SCORE_MAP, explain
 from inference.findings import Outcome, Region, StageRun, Task
 from inference.models import load
+from inference.phantoms import Ellipsoid, brain_mr
 from inference.registry import open_package
 from inference.stages import Cascade, Stage
 from inference.transforms import prepare
@@ -81,6 +83,24 @@ def test_a_detector_is_explained_on_the_slice_of_its_best_box(tmp_path):
     (heat,) = explain(VOLUME, (run,), cascade, {"p": model})
     assert (heat.slice_index, heat.label, heat.values.shape) == (3, "tumour", (24, 64))
     assert np.isfinite(heat.values).all()
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_the_shipped_detectors_map_peaks_in_its_box(seed):
+    """Other layers than the one from whose cells the box comes say nothing about it."""
+    model = load(open_package(SHIPPED_MODELS / "brain-tumour-yolov5"))
+    rng = np.random.default_rng(seed)
+    drawn = brain_mr(rng, (3, 256, 256), Ellipsoid((0.0, 0.1, -0.3), (0.9, 0.16, 0.13)))
+    volume = volume_of(drawn.pixels)
+    (question,) = model.package.card.questions
+    cascade = Cascade(stages=(Stage(name="the stage", task=Task.DETECTION, package="p", question=question),))
+    (run,) = run_cascade(volume, cascade, {"p": model})
+    (heat,) = explain(volume, (run,), cascade, {"p": model})
+    box = run.regions[0]
+    row, column = np.unravel_index(heat.values.argmax(), heat.values.shape)
+    assert (heat.method, heat.slice_index, heat.values.max()) == (GRAD_CAM_PP, box.slice_index, 1)
+    assert box.left - 8 <= column <= box.right + 8  # a cell of the layer is 8 pixels of the network's picture
+    assert box.top - 8 <= row <= box.bottom + 8
 
 
 def test_a_segmenter_shows_its_scores(packages):

@@ -48,10 +48,24 @@ def results_of(images, *runs):
         ("ISO_IR 100", "Müller^Jörg"),
         (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
         (["ISO 2022 IR 13", "ISO 2022 IR 87"], "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"),
+        ("ISO_IR 126", "Παπαδόπουλος^Γιώργος"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("GB18030", "Wang^XiaoDong=王^小东"),
+        ("ISO_IR 144", "Люкceмбypг"),
         ("ISO_IR 192", "Wang^XiaoDong=王^小东"),
         (None, "Plain^Ascii"),
     ],
-    ids=["German", "Japanese", "Japanese half width", "UTF-8", "no character set"],
+    ids=[
+        "German",
+        "Japanese",
+        "Japanese half width",
+        "Greek",
+        "Korean",
+        "Chinese",
+        "Cyrillic",
+        "UTF-8",
+        "no character set",
+    ],
 )
 def test_names_are_equal_after_decoding(character_set, name):
     """Every result is in UTF-8 and its texts decode to what the source's do, in sequences, too."""

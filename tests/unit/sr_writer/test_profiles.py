@@ -25,6 +25,7 @@ from tests.builders.analyses import (
     volume_of,
 )
 from tests.builders.datasets import encoded, enhanced_mr, mr_series, radiograph
+from tests.builders.validators import errors_of, written
 
 SHAPE = (6, 32, 24)
 FIRST = lesion(SHAPE, start=(1, 8, 6), size=(2, 6, 7))
@@ -112,6 +113,16 @@ def test_every_form_holds_the_same_voxels(form, omit):
         assert segmentation.NumberOfFrames == len(IMAGES) * (1 if form is SegmentationForm.LABELMAP else 2)
     else:
         assert segmentation.NumberOfFrames <= 4
+
+
+@pytest.mark.parametrize("form", SegmentationForm)
+def test_dcmqi_reads_every_form(form, tmp_path):
+    """As 3D Slicer does."""
+    profile = Profile(SEG, segmentation=form)
+    made = encode(analysis_of(IMAGES, segmented(FIRST, SECOND)), headers_of(*IMAGES), profile=profile)
+    segmentation, report = written(made, tmp_path)
+    assert errors_of("segimage2itkimage", segmentation) == []
+    assert errors_of("tid1500reader", report) == []
 
 
 def test_a_label_map_numbers_its_segments_from_one():
