@@ -17,8 +17,6 @@ from sr_writer.encode import encode
 from sr_writer.profiles import Profile
 from sr_writer.provenance import Equipment, Predecessor
 
-_REPORT = "SR"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Addressed:
@@ -48,32 +46,15 @@ def results_for(
     objects: dict[str, tuple[int, Dataset]] = {}
     destinations: dict[str, tuple[str, ...]] = {}
     for profile, names in profiles.items():
-        for place, dataset in enumerate(_encoded(analysis, signed, profile, names, earlier)):
+        before = [_predecessor(each, analysis) for each in earlier if _concerns(each, names)]
+        made = encode(analysis, signed.headers, signed.equipment, signed.when, profile, before)
+        for place, dataset in enumerate(made):
             uid = str(dataset.SOPInstanceUID)
             # the place among one profile's objects: an object that two profiles share comes at the later one
             objects[uid] = (max(place, objects[uid][0] if uid in objects else 0), dataset)
             destinations[uid] = (*destinations.get(uid, ()), *names)
     ordered = sorted(objects, key=lambda uid: objects[uid][0])
     return tuple(Addressed(objects[uid][1], destinations[uid]) for uid in ordered)
-
-
-def _encoded(
-    analysis: Analysis,
-    signed: Signed,
-    profile: Profile,
-    names: Sequence[str],
-    earlier: Sequence[EarlierReport],
-) -> tuple[Dataset, ...]:
-    """The objects of one profile. Where its destinations got another report of this study before, once more, with that
-    one as predecessor."""
-    objects = encode(analysis, signed.headers, signed.equipment, signed.when, profile)
-    own = {str(each.SOPInstanceUID) for each in objects if each.Modality == _REPORT}
-    before = next(
-        (each for each in earlier if _concerns(each, names) and each.result.sop_instance_uid not in own), None
-    )
-    if before is None or not own:
-        return objects
-    return encode(analysis, signed.headers, signed.equipment, signed.when, profile, _predecessor(before, analysis))
 
 
 def _concerns(report: EarlierReport, names: Sequence[str]) -> bool:

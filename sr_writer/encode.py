@@ -15,7 +15,7 @@ from sr_writer.key_objects import key_objects
 from sr_writer.presentation import can_be_presented, presentation_state
 from sr_writer.profiles import STANDARD, Profile, ReportWhen, ResultKind
 from sr_writer.provenance import Equipment, Predecessor, Provenance, provenance_of
-from sr_writer.report import report
+from sr_writer.report import report, report_uid
 from sr_writer.segmentation import can_be_segmented, segmentation
 from sr_writer.snapshot import heat_pictures, snapshots
 
@@ -28,7 +28,7 @@ def encode(
     equipment: Equipment,
     when: datetime.datetime,
     profile: Profile = STANDARD,
-    predecessor: Predecessor | None = None,
+    earlier: Sequence[Predecessor] = (),
 ) -> tuple[Dataset, ...]:
     """Result objects of one profile in sending order: SEG, SR, presentation states, snapshots and so on as
     `ResultKind` has them. A receiver has the SEG before the SR that refers to it.
@@ -39,7 +39,8 @@ def encode(
 
     `sources` maps SOP Instance UID to the header of every image of the study, analysed or not, as read with
     `stop_before_pixels=True`. `when` is the start of the analysis, aware; a study that states a time zone
-    (0008,0201) gets it in that zone, any other as it is. `predecessor` is the report of an earlier job.
+    (0008,0201) gets it in that zone, any other as it is. `earlier` are the reports of earlier jobs, newest first: the
+    first that is another than this one is its predecessor.
 
     The objects carry file meta information for Explicit VR Little Endian and are ready for `dcmwrite`. The same
     arguments make the same bytes. Raises ValueError without any source, and for a finding that breaks the contract of
@@ -52,6 +53,8 @@ def encode(
     provenance = provenance_of(analysis, sources, equipment, when)
     volumes = describe(analysis, provenance, profile.segment_per)
     segmentations = _segmentations(volumes, provenance, profile)
+    own = report_uid(segmentations, provenance)
+    predecessor = next((each for each in earlier if each.sop_instance_uid != own), None)
     makers: Mapping[ResultKind, Callable[[], Iterable[Dataset]]] = {
         ResultKind.SEGMENTATION: segmentations.values,
         ResultKind.REPORT: lambda: [report(analysis, volumes, segmentations, provenance, predecessor)],

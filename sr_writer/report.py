@@ -42,13 +42,12 @@ def report(
     one stands beside."""
     sources = provenance.sources.values()
     content = _document(analysis, volumes, segmentations, provenance, predecessor)
-    form = tuple(each.SOPInstanceUID for each in segmentations.values())
     result = sr.Comprehensive3DSR(
         evidence=[*(technical_copy(source) for source in sources), *segmentations.values()],
         content=_title_alone(content),
-        series_instance_uid=provenance.uid("SR series", *form),
+        series_instance_uid=provenance.uid("SR series", *_form(segmentations)),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=provenance.uid("SR", *form),
+        sop_instance_uid=report_uid(segmentations, provenance),
         instance_number=1,
         manufacturer=provenance.equipment.manufacturer,
         is_complete=analysis.outcome is Outcome.COMPLETE,
@@ -66,6 +65,15 @@ def report(
     if requests:
         result.ReferencedRequestSequence = requests
     return result
+
+
+def report_uid(segmentations: Mapping[int, Dataset], provenance: Provenance) -> str:
+    """SOP Instance UID of the report: another one where it refers to other segmentations."""
+    return provenance.uid("SR", *_form(segmentations))
+
+
+def _form(segmentations: Mapping[int, Dataset]) -> tuple[str, ...]:
+    return tuple(str(each.SOPInstanceUID) for each in segmentations.values())
 
 
 def _title_alone(content: sr.ContainerContentItem) -> sr.ContainerContentItem:
