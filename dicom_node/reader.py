@@ -60,8 +60,9 @@ class _Source:
     series_instance_uid: str
     study_instance_uid: str
 
-    def excluded(self, reason: str) -> Exclusion:
-        return Exclusion(self.sop_instance_uid or self.path.stem, self.sop_class_uid, self.series_instance_uid, reason)
+    def excluded(self, reason: str, *, is_loss: bool = False) -> Exclusion:
+        uid = self.sop_instance_uid or self.path.stem
+        return Exclusion(uid, self.sop_class_uid, self.series_instance_uid, reason, is_loss)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +109,7 @@ def _read_headers(study_instance_uid: str, paths: Sequence[Path]) -> tuple[list[
         try:
             source = _read_header(path)
         except ReadError as error:
-            exclusions.append(Exclusion(path.stem, "", "", str(error)))
+            exclusions.append(Exclusion(path.stem, "", "", str(error), is_loss=True))
             continue
         reason = _not_of_study(source, study_instance_uid)
         if reason is None and source.sop_instance_uid in sources:
@@ -205,7 +206,7 @@ def _decode_series(sources: Sequence[_Source]) -> tuple[list[_Instance], list[Ex
         try:
             instances.append(_decode_instance(source))
         except ReadError as error:
-            exclusions.append(source.excluded(str(error)))
+            exclusions.append(source.excluded(str(error), is_loss=True))
     if all(_lacks_place(instance) for instance in instances):
         return instances, exclusions
     placed = [instance for instance in instances if not _lacks_place(instance)]
@@ -247,7 +248,7 @@ def _volumes(study_instance_uid: str, instances: Sequence[_Instance]) -> tuple[l
             volumes.append(_volume(study_instance_uid, source, number, stack, pictures))
         except ReadError as error:
             uids = dict.fromkeys(frame.reference.sop_instance_uid for frame in stack.frames)
-            exclusions += [sources[uid].excluded(str(error)) for uid in uids]
+            exclusions += [sources[uid].excluded(str(error), is_loss=True) for uid in uids]
     return volumes, exclusions
 
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import datetime
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 from pydicom import Dataset
 
 from dicom_node.changes import changes_between
 from dicom_node.domain.delivery import EarlierReport
+from dicom_node.faults import type_and_place
 from dicom_node.summary import StudySummary, summarise
-from inference.findings import Analysis
+from inference.findings import Analysis, Outcome, StageRun, Task
 from sr_writer.encode import encode
 from sr_writer.profiles import Profile
 from sr_writer.provenance import Equipment, Predecessor
+
+_LOGGER = logging.getLogger(__name__)
+#: What highdicom and pydicom raise over what they refuse to write.
+_REFUSED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,10 +51,8 @@ def results_for(
     of earlier jobs of the study, newest first."""
     objects: dict[str, tuple[int, Dataset]] = {}
     destinations: dict[str, tuple[str, ...]] = {}
-    for profile, names in profiles.items():
-        before = [_predecessor(each, analysis) for each in earlier if _concerns(each, names)]
-        made = encode(analysis, signed.headers, signed.equipment, signed.when, profile, before)
-        for place, dataset in enumerate(made):
+    for (profile, before), names in _by_history(profiles, earlier).items():
+        for place, dataset in enumerate(_encoded(analysis, signed, profile, before)):
             uid = str(dataset.SOPInstanceUID)
             # the place among one profile's objects: an object that two profiles share comes at the later one
             objects[uid] = (max(place, objects[uid][0] if uid in objects else 0), dataset)
@@ -57,9 +61,48 @@ def results_for(
     return tuple(Addressed(objects[uid][1], destinations[uid]) for uid in ordered)
 
 
-def _concerns(report: EarlierReport, names: Sequence[str]) -> bool:
-    """Whether it went to one of these, or, like theirs, to nobody."""
-    return bool(set(report.peers) & set(names)) or (not report.peers and not names)
+def _by_history(
+    profiles: Mapping[Profile, tuple[str, ...]], earlier: Sequence[EarlierReport]
+) -> dict[tuple[Profile, tuple[EarlierReport, ...]], tuple[str, ...]]:
+    """Destinations that get the same profile and got the same reports before."""
+    groups: dict[tuple[Profile, tuple[EarlierReport, ...]], tuple[str, ...]] = {}
+    for profile, names in profiles.items():
+        for name in names or (None,):
+            before = tuple(each for each in earlier if (name in each.peers if name else not each.peers))
+            groups[profile, before] = (*groups.get((profile, before), ()), *([name] if name else []))
+    return groups
+
+
+def _encoded(
+    analysis: Analysis, signed: Signed, profile: Profile, earlier: Sequence[EarlierReport]
+) -> tuple[Dataset, ...]:
+    """The objects of one profile; where they cannot be made, a report that says so, since silence would not."""
+    before = [_predecessor(each, analysis) for each in earlier]
+    try:
+        return encode(analysis, signed.headers, signed.equipment, signed.when, profile, before)
+    except _REFUSED as error:
+        _LOGGER.error(  # noqa: TRY400  # a traceback would quote messages, and they may quote the patient
+            "Results cannot be made: %s; the report says so", type_and_place(error), extra={"action": "encoding_failed"}
+        )
+    return encode(_unreported(analysis), signed.headers, signed.equipment, signed.when, profile, before)
+
+
+def _unreported(analysis: Analysis) -> Analysis:
+    """The analysis with what could not be written failed, and the answers of classifiers kept."""
+    reason = "found something, or not, and the result could not be written as DICOM; see the node's log"
+    volumes = tuple(
+        replace(
+            each,
+            runs=tuple(
+                run
+                if run.task is Task.CLASSIFICATION or run.outcome is not Outcome.COMPLETE
+                else StageRun(run.stage, run.task, Outcome.FAILED, reason, run.algorithm)
+                for run in each.runs
+            ),
+        )
+        for each in analysis.volumes
+    )
+    return replace(analysis, volumes=volumes)
 
 
 def _predecessor(before: EarlierReport, analysis: Analysis) -> Predecessor:

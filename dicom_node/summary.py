@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from inference.findings import Agreement, Analysis, Outcome, Region, Segment, StageRun, VolumeAnalysis
@@ -19,6 +20,8 @@ class FindingSummary(_Record):
     score: float
     #: First and last slice of the stack on which it is seen, counted from 0.
     slices: tuple[int, int]
+    #: Left, top, right and bottom in pixels, of all slices together.
+    bounds: tuple[float, float, float, float]
     measurements: dict[str, float]
 
 
@@ -126,8 +129,14 @@ def _finding(segment: Segment) -> FindingSummary:
         number=segment.number,
         score=round(segment.mean_score, 4),
         slices=segment.slice_extent,
+        bounds=_bounds(segment),
         measurements={str(m.quantity): round(m.value, 3) for m in segment.measurements},
     )
+
+
+def _bounds(segment: Segment) -> tuple[float, float, float, float]:
+    rows, columns = (np.flatnonzero(segment.mask.any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
 def _boxed(region: Region, number: int) -> FindingSummary:
@@ -136,6 +145,7 @@ def _boxed(region: Region, number: int) -> FindingSummary:
         number=number,
         score=round(region.score, 4),
         slices=region.slice_extent,
+        bounds=(round(region.left, 1), round(region.top, 1), round(region.right, 1), round(region.bottom, 1)),
         measurements={},
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inference.cards import Card
-from inference.findings import Agreement, Classification, Outcome, QualityFlag, StageRun, Task
+from inference.findings import Agreement, Algorithm, Classification, Outcome, QualityFlag, StageRun, Task
 from inference.header import compare, stated_class
 from inference.interpret import is_outside, lesions, plane_of, track
 from inference.models import Classifier, Detector, Model, Segmenter
@@ -35,7 +35,11 @@ _BREAKS = (
 
 
 class _Refusal(Exception):  # not an error: a stage's answer that it cannot answer
-    """Why a stage was not attempted, in words for a reader of the report."""
+    """Why a stage was not attempted, in words for a reader of the report; with the algorithm, if it ran."""
+
+    def __init__(self, reason: str, algorithm: Algorithm | None = None) -> None:
+        super().__init__(reason)
+        self.algorithm = algorithm
 
 
 class _Asked:
@@ -57,6 +61,11 @@ class _Asked:
             raise _Refusal(f"model package {stage.package} {card.version} does not answer {stage.question}")
         return model
 
+    def algorithm(self, stage: Stage) -> Algorithm | None:
+        """Of the stage's model, where there is one."""
+        model = self._shelf.get(stage.package)
+        return None if model is None or isinstance(model, BrokenPackage) else model.package.algorithm
+
     def classification(self, stage: Stage, model: Classifier) -> Classification:
         if stage.package not in self._answers:
             self._answers[stage.package] = model.answers(self.volume)
@@ -73,7 +82,8 @@ def _classify(stage: Stage, asked: _Asked, model: Classifier) -> StageRun:
     answer = asked.classification(stage, model)
     if is_outside(answer, stage.question, model.package.card.operating_point.minimum_score):
         classes = ", ".join(model.package.card.questions[stage.question])
-        raise _Refusal(f"outside the model's world: too little like any of {classes} (best score {answer.score:.2f})")
+        reason = f"outside the model's world: too little like any of {classes} (best score {answer.score:.2f})"
+        raise _Refusal(reason, model.package.algorithm)
     header = None
     if stage.header is not None:
         header = compare(answer.label, model.package.card.questions[stage.question], stage.header, asked.volume)
@@ -119,13 +129,13 @@ def _run_stage(stage: Stage, asked: _Asked) -> StageRun:
     try:
         run = _answer(stage, asked)
     except _Refusal as refusal:
-        return _refused(stage, str(refusal))
+        return replace(_refused(stage, str(refusal)), algorithm=refusal.algorithm)
     except _BREAKS as error:
         reason = f"the model stopped with {type(error).__name__}"
         place = traceback.extract_tb(error.__traceback__)[-1]  # without the message, which may quote pixels
         told = (stage.name, reason, Path(place.filename).name, place.lineno)
         _LOGGER.warning("Stage %s: %s at %s:%s", *told, extra={"action": "stage_broke"})
-        return StageRun(stage.name, stage.task, Outcome.FAILED, reason=reason, seconds=time.monotonic() - started)
+        run = StageRun(stage.name, stage.task, Outcome.FAILED, reason, asked.algorithm(stage))
     return replace(run, seconds=time.monotonic() - started)
 
 

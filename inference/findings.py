@@ -230,6 +230,8 @@ class Exclusion:
     sop_class_uid: str
     series_instance_uid: str
     reason: str
+    #: Whether it should have been analysed and could not be: nobody knows what it shows.
+    is_loss: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,11 +254,12 @@ class Analysis:
 
     @property
     def outcome(self) -> Outcome:
-        """COMPLETE when every stage is, FAILED or NOT_ATTEMPTED when no stage is, else PARTIAL."""
+        """COMPLETE when every stage is and no image is lost, FAILED or NOT_ATTEMPTED when no stage is, else PARTIAL."""
         outcomes = {run.outcome for run in self.runs}
         if not outcomes:
             return Outcome.NOT_ATTEMPTED
-        if len(outcomes) == 1:
+        lost = any(exclusion.is_loss for exclusion in self.exclusions)
+        if len(outcomes) == 1 and not (lost and Outcome.COMPLETE in outcomes):
             return outcomes.pop()
         if Outcome.COMPLETE not in outcomes:
             return Outcome.FAILED

@@ -46,7 +46,7 @@ class Classifier:
             for some in pictures.split(_AT_ONCE):
                 for question, logits in self.network(some.contiguous(memory_format=torch.channels_last)).items():
                     temperature = card.operating_point.temperature.get(question, 1.0)
-                    parts[question].append((logits / temperature).softmax(1))
+                    parts[question].append(_finite((logits / temperature).softmax(1)))
         return {
             question: classification(classes, torch.cat(parts[question]).numpy(), slices)
             for question, classes in card.questions.items()
@@ -67,7 +67,7 @@ class Segmenter:
         with torch.inference_mode():
             for some in pictures.split(_AT_ONCE):
                 logits = self.network(some.contiguous(memory_format=torch.channels_last))
-                parts.append(placement.restore(logits[:, 0].sigmoid()))
+                parts.append(placement.restore(_finite(logits[:, 0].sigmoid())))
         return torch.cat(parts).numpy()
 
 
@@ -90,9 +90,16 @@ class Detector:
         with torch.inference_mode():
             for first, some in enumerate(pictures.split(_AT_ONCE)):
                 answer, *_ = self.network(some.contiguous(memory_format=torch.channels_last))
-                for index, candidates in enumerate(answer, start=first * _AT_ONCE):
+                for index, candidates in enumerate(_finite(answer), start=first * _AT_ONCE):
                     found += regions(candidates, classes, index, placement, point)
         return tuple(found)
+
+
+def _finite(scores: Tensor) -> Tensor:
+    """Raises RuntimeError over what is no number: it would pass for nothing found."""
+    if not scores.isfinite().all():
+        raise RuntimeError("the network's scores are not all numbers")
+    return scores
 
 
 def regions(

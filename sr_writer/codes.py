@@ -6,6 +6,7 @@ PS3.16 section 8 asks of private ones and is declared in every object that uses 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import CodedConcept
 from pydicom.sr.coding import Code
 
+#: Characters of a Code Value (PS3.5 Table 6.2-1, VR SH).
+_LONGEST_CODE = 16
 PRIVATE_SCHEME = "99DICOMAINODE"
 
 
@@ -90,6 +93,7 @@ MORPHOLOGICALLY_ABNORMAL_STRUCTURE = Code("49755003", "SCT", "Morphologically Ab
 NEOPLASM = Code("108369006", "SCT", "Neoplasm")
 ABNORMAL = Code("263654008", "SCT", "Abnormal")
 LESION = Code("52988006", "SCT", "Lesion")
+SIDES: Mapping[str, Code] = {"L": Code("7771000", "SCT", "Left"), "R": Code("24028007", "SCT", "Right")}
 BRAIN = Code("12738006", "SCT", "Brain")
 OUTLINE = Code("111041", "DCM", "Outline")
 BOUNDED_BY = Code("75958009", "SCT", "Bounded by")
@@ -125,7 +129,7 @@ SLICES = Code("slices", PRIVATE_SCHEME, "Number of slices on which it is seen")
 #: How a score came about (Measurement Method).
 MEAN_OVER_VOXELS = Code("mean-over-voxels", PRIVATE_SCHEME, "Mean network output over the voxels")
 BEST_BOX = Code("best-box", PRIVATE_SCHEME, "Highest network output of a box")
-CALIBRATED_SOFTMAX = Code("softmax", PRIVATE_SCHEME, "Calibrated softmax, median over slices")
+SOFTMAX = Code("softmax", PRIVATE_SCHEME, "Softmax, median over slices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +212,14 @@ def question(stage: str) -> Code:
 
 def answer(label: str) -> Code:
     """The class of this label; a private code where it stands in no table."""
-    return _ANSWERS.get(label.lower(), Code(label[:16], PRIVATE_SCHEME, label[:64]))
+    return _ANSWERS.get(label.lower(), Code(_short(label), PRIVATE_SCHEME, label[:64]))
+
+
+def _short(label: str) -> str:
+    """A Code Value (SH) for a label; one that is too long keeps its beginning, and a digest tells it from others."""
+    if len(label) <= _LONGEST_CODE:
+        return label
+    return f"{label[:7]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
 
 
 def finding(name: str) -> Code | None:

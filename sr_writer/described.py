@@ -23,7 +23,8 @@ from inference.findings import (
 )
 from inference.volume import FrameReference, Volume
 from sr_writer import codes
-from sr_writer.inheritance import classified_region, stated_frame_of_reference
+from sr_writer.colour import COLOURS, Colour, colour_of
+from sr_writer.inheritance import classified_region, numbers_of, stated_frame_of_reference
 from sr_writer.outlines import Outline, box, trace
 from sr_writer.profiles import SegmentPer
 from sr_writer.provenance import Provenance, derived_uid, device_uid, named
@@ -48,6 +49,12 @@ class DescribedFinding:
     #: The contour that stands for the finding where only one can be shown.
     main: Outline
     measurements: tuple[Measurement, ...] = ()
+    #: (red, green, blue) in every object that has colours.
+    colour: Colour = COLOURS[0]
+    #: On how many slices it is seen.
+    slice_count: int = 1
+    #: Which images it is seen on, as a viewer numbers them; empty for a picture of its own.
+    seen_on: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,12 +97,12 @@ def _describe_volume(
     volume_number: int, analysed: VolumeAnalysis, provenance: Provenance, segment_per: SegmentPer
 ) -> DescribedVolume:
     headers = tuple(provenance.sources[frame.sop_instance_uid] for frame in analysed.volume.frames)
-    place = _place(analysed.volume, headers[0])
     findings = tuple(
-        _describe_finding(finding, number, run, analysed, place)
+        _describe_finding(finding, number, run, analysed, headers)
         for run in analysed.runs
         for number, finding in _numbered(run)
     )
+    findings = _coloured(findings)
     lesions = tuple(each for each in findings if isinstance(each.source, Segment))
     return DescribedVolume(
         number=volume_number,
@@ -108,6 +115,12 @@ def _describe_volume(
         heat_maps=analysed.heat_maps,
         frame_of_reference_uid=_frame_of_reference(headers, analysed.volume),
     )
+
+
+def _coloured(findings: Sequence[DescribedFinding]) -> tuple[DescribedFinding, ...]:
+    """Outlines before boxes, each with a colour of its own as far as there are enough."""
+    ordered = sorted(findings, key=lambda each: not isinstance(each.source, Segment))
+    return tuple(replace(each, colour=colour_of(number)) for number, each in enumerate(ordered))
 
 
 def _frame_of_reference(headers: Sequence[Dataset], volume: Volume) -> str | None:
@@ -130,7 +143,8 @@ def _merged(members: Sequence[DescribedFinding]) -> DescribedFinding:
     sources = [each.source for each in members if isinstance(each.source, Segment)]
     sizes = [int(each.mask.sum()) for each in sources]
     volumes = [m.value for each in sources for m in each.measurements if m.quantity is Quantity.VOLUME_ML]
-    first, label = members[0], f"{sources[0].label.replace('_', ' ')}, all"[-64:]
+    first, label = members[0], f"{plain(sources[0].label)}, all"[-64:]
+    outlines = tuple(outline for each in members for outline in each.outlines)
     whole = Segment(
         label=sources[0].label,
         number=len(sources),
@@ -146,8 +160,9 @@ def _merged(members: Sequence[DescribedFinding]) -> DescribedFinding:
         tracking_uid=derived_uid("tracking all", *(each.tracking_uid for each in members)),
         label=label,
         score=whole.mean_score,
-        outlines=tuple(outline for each in members for outline in each.outlines),
+        outlines=outlines,
         measurements=whole.measurements,
+        slice_count=len({outline.slice_index for outline in outlines}),
     )
 
 
@@ -159,12 +174,12 @@ def _numbered(run: StageRun) -> Iterator[tuple[int, Segment | Region]]:
 
 
 def _describe_finding(
-    finding: Segment | Region, number: int, run: StageRun, analysed: VolumeAnalysis, place: str
+    finding: Segment | Region, number: int, run: StageRun, analysed: VolumeAnalysis, headers: Sequence[Dataset]
 ) -> DescribedFinding:
     if run.algorithm is None:
         raise ValueError(f"stage {run.stage} has a finding but names no algorithm; a finding needs its maker")
     kind = "" if isinstance(finding, Segment) else "box "
-    label = f"{finding.label.replace('_', ' ')} {kind}{number}"[-64:]
+    label = f"{plain(finding.label)} {kind}{number}"[-64:]
     outlines = _outlines(finding, analysed.volume)
     if not outlines:
         raise ValueError(f"{label} of stage {run.stage} holds no voxel; leave an empty segment out of the stage run")
@@ -174,14 +189,46 @@ def _describe_finding(
         algorithm=named(run.algorithm),
         concept=codes.finding(finding.label) or codes.finding(run.stage) or fallback,
         site=codes.site(finding.label) or codes.site(run.stage) or _classified_site(analysed),
-        tracking_id=f"{label}, {run.stage}, {place}",
+        tracking_id=f"{label}, {run.stage}, {_place(analysed.volume, headers[0])}",
         tracking_uid=_tracking_uid(analysed.volume, run, run.algorithm, label),
         label=label,
         score=finding.mean_score if isinstance(finding, Segment) else finding.score,
         outlines=outlines,
         main=_main(outlines, finding),
         measurements=finding.measurements if isinstance(finding, Segment) else (),
+        slice_count=_slice_count(finding, outlines),
+        seen_on=_seen_on(finding, analysed.volume, headers),
     )
+
+
+def _slice_count(finding: Segment | Region, outlines: Sequence[Outline]) -> int:
+    if isinstance(finding, Segment):
+        return len({outline.slice_index for outline in outlines})
+    first, last = finding.slice_extent
+    return last - first + 1
+
+
+def _seen_on(finding: Segment | Region, volume: Volume, headers: Sequence[Dataset]) -> str:
+    """By Instance Number or frame number, which is what a viewer shows; a stack's own order is another."""
+    if volume.shape[0] == 1:
+        return ""
+    first, last = (image_number(volume, headers, index) for index in finding.slice_extent)
+    kind, _, start = first.partition(" ")
+    return first if first == last else f"{kind}s {start} to {last.partition(' ')[2]}"
+
+
+def image_number(volume: Volume, headers: Sequence[Dataset], index: int) -> str:
+    """A slice as a viewer numbers it: its frame, its Instance Number, else its place in the stack, from 1."""
+    frame, header = volume.frames[index].frame_number, headers[index]
+    if frame is not None:
+        return f"frame {frame}"
+    stated = numbers_of(header, "InstanceNumber")
+    return f"image {int(stated[0])}" if stated else f"slice {index + 1}"
+
+
+def plain(label: str) -> str:
+    """A model's label as text that every attribute may hold."""
+    return label.replace("_", " ").replace("\\", "/")
 
 
 def _classified_site(analysed: VolumeAnalysis) -> Code | None:

@@ -24,6 +24,8 @@ _PAGE = (8.27, 11.69)
 _CHARACTERS, _LINES = 96, 62
 _LEFT, _TOP, _LINE_HEIGHT = 0.08, 0.95, 0.0145
 _INDENT = "    "
+#: DejaVu Sans has the letters of Europe, the Near East and the Caucasus; later ones it mostly lacks.
+_FIRST_WITHOUT_GLYPH = 0x0700
 
 
 def document(
@@ -35,10 +37,11 @@ def document(
     """The Encapsulated PDF of an analysis, made whatever the outcome."""
     result = Dataset()
     result.SOPClassUID = EncapsulatedPDFStorage
-    result.SOPInstanceUID = provenance.uid("PDF")
+    after = () if predecessor is None else ("after", predecessor.sop_instance_uid)
+    result.SOPInstanceUID = provenance.uid("PDF", *after)
     result.Modality = "DOC"
     result.ConversionType = "WSD"
-    result.SeriesInstanceUID = provenance.uid("PDF series")
+    result.SeriesInstanceUID = provenance.uid("PDF series", *after)
     result.SeriesNumber = _SERIES_NUMBER
     result.InstanceNumber = 1
     result.AcquisitionDateTime = None
@@ -90,14 +93,14 @@ def _told(title: str, texts: Sequence[str]) -> Iterator[str]:
 
 def _subject(provenance: Provenance) -> Iterator[str]:
     """Who and which study, in the letters that the font has: of a name, the alphabetic group."""
-    for keyword, name in (
-        ("PatientName", "Patient"),
-        ("PatientID", "Patient ID"),
-        ("StudyDate", "Study date"),
-        ("AccessionNumber", "Accession number"),
-    ):
+    person = str(provenance.subject.get("PatientName") or "")
+    alphabetic = person.partition("=")[0].replace("^", " ").strip()
+    has_glyphs = all(ord(letter) < _FIRST_WITHOUT_GLYPH for letter in alphabetic)
+    yield f"Patient: {alphabetic if alphabetic and has_glyphs else 'see the header' if person else 'not stated'}"
+    for keyword, name in (("PatientID", "Patient ID"), ("StudyDate", "Study date"), ("AccessionNumber", "Accession")):
         value = str(provenance.subject.get(keyword) or "")
-        yield f"{name}: {value.partition('=')[0].replace('^', ' ').strip() or 'not stated'}"
+        told = value if all(ord(letter) < _FIRST_WITHOUT_GLYPH for letter in value) else "see the header"
+        yield f"{name}: {told or 'not stated'}"
     yield f"Analysed: {provenance.when:%Y-%m-%d %H:%M}"
 
 

@@ -35,12 +35,12 @@ def encode(
 
     Of what the profile names there is one report, one page, one key object selection; one SEG, presentation state and
     snapshot series for each volume with findings, one heat map for each answer that has one. Nothing at all where the
-    profile wants findings only and there are none.
+    profile wants findings only and there are none, unless there are earlier reports, which may have told some.
 
     `sources` maps SOP Instance UID to the header of every image of the study, analysed or not, as read with
     `stop_before_pixels=True`. `when` is the start of the analysis, aware; a study that states a time zone
     (0008,0201) gets it in that zone, any other as it is. `earlier` are the reports of earlier jobs, newest first: the
-    first that is another than this one is its predecessor.
+    newest is the predecessor, unless this analysis only repeats its job.
 
     The objects carry file meta information for Explicit VR Little Endian and are ready for `dcmwrite`. The same
     arguments make the same bytes. Raises ValueError without any source, and for a finding that breaks the contract of
@@ -48,13 +48,13 @@ def encode(
     """
     if when.tzinfo is None:
         raise ValueError("the start of the analysis has no time zone; pass an aware datetime")
-    if profile.report is ReportWhen.FOUND and not any(run.segments or run.regions for run in analysis.runs):
+    found = any(run.segments or run.regions for run in analysis.runs)
+    if profile.report is ReportWhen.FOUND and not found and not earlier:
         return ()
     provenance = provenance_of(analysis, sources, equipment, when)
     volumes = describe(analysis, provenance, profile.segment_per)
     segmentations = _segmentations(volumes, provenance, profile)
-    own = report_uid(segmentations, provenance)
-    predecessor = next((each for each in earlier if each.sop_instance_uid != own), None)
+    predecessor = _predecessor(earlier, segmentations, provenance)
     makers: Mapping[ResultKind, Callable[[], Iterable[Dataset]]] = {
         ResultKind.SEGMENTATION: segmentations.values,
         ResultKind.REPORT: lambda: [report(analysis, volumes, segmentations, provenance, predecessor)],
@@ -68,6 +68,16 @@ def encode(
     counts = ", ".join(f"{len(objects)} {kind}" for kind, objects in made.items())
     logger.info("Encoded %s.", counts, extra={"action": "encode"})
     return tuple(each for objects in made.values() for each in objects)
+
+
+def _predecessor(
+    earlier: Sequence[Predecessor], segmentations: Mapping[int, Dataset], provenance: Provenance
+) -> Predecessor | None:
+    if not earlier:
+        return None
+    newest, before = earlier[0], next(iter(earlier[1:]), None)
+    # the same analysis after the same predecessor makes the same report again
+    return before if report_uid(segmentations, provenance, before) == newest.sop_instance_uid else newest
 
 
 def _segmentations(volumes: Sequence[DescribedVolume], provenance: Provenance, profile: Profile) -> dict[int, Dataset]:

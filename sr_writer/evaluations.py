@@ -28,8 +28,10 @@ from inference.findings import Analysis, Classification, Exclusion, HeaderCheck,
 from sr_writer import codes, wording
 from sr_writer.described import DescribedVolume
 from sr_writer.groups import algorithm_identification
+from sr_writer.inheritance import lacks_thickness
 from sr_writer.provenance import Predecessor, Provenance, named
 
+LOST = "could not be read. What they show is not known; absent means absent from the others."
 NOTHING_TO_ANALYSE = "No image of this study could be analysed."
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
@@ -55,6 +57,9 @@ def evaluations(
         TextContentItem(codes.COMMENT, wording.RESEARCH_USE_ONLY, _CONTAINS),
         CodeContentItem(codes.SUMMARY, _summary(analysis), _CONTAINS),
     ]
+    lost = sum(exclusion.is_loss for exclusion in analysis.exclusions)
+    if lost:
+        items.append(TextContentItem(codes.COMMENT, f"{lost} instances {LOST}", _CONTAINS))
     if not analysis.runs:
         items.append(TextContentItem(codes.COMMENT, NOTHING_TO_ANALYSE, _CONTAINS))
     # in words first: viewers that know no templates show what a text says, and of a code its meaning without its name
@@ -104,7 +109,7 @@ def _evaluation(run: StageRun, described: DescribedVolume) -> CodeContentItem:
 
 def _score(answer: Classification) -> NumContentItem:
     item = NumContentItem(codes.SCORE, round(answer.score, 4), codes.NO_UNITS, relationship_type=_PROPERTY)
-    method = CodeContentItem(codes.MEASUREMENT_METHOD, codes.CALIBRATED_SOFTMAX, _MODIFIER)
+    method = CodeContentItem(codes.MEASUREMENT_METHOD, codes.SOFTMAX, _MODIFIER)
     item.ContentSequence = ContentSequence([method])
     return item
 
@@ -129,13 +134,20 @@ def _repairs(volumes: Sequence[DescribedVolume], provenance: Provenance) -> Iter
     for repair in provenance.repairs:
         yield TextContentItem(codes.REPAIR, repair, _CONTAINS)
     for described in volumes:
-        if described.volume.affine is None or described.states_frame_of_reference:
-            continue
-        text = "Frame of Reference UID is absent or no UID; results have one that is derived from the series"
-        item = TextContentItem(codes.REPAIR, text, _CONTAINS)
-        series = UIDRefContentItem(codes.SERIES_INSTANCE_UID, described.volume.series_instance_uid, _PROPERTY)
-        item.ContentSequence = ContentSequence([series])
-        yield item
+        for text in _geometry_repairs(described):
+            item = TextContentItem(codes.REPAIR, text, _CONTAINS)
+            series = UIDRefContentItem(codes.SERIES_INSTANCE_UID, described.volume.series_instance_uid, _PROPERTY)
+            item.ContentSequence = ContentSequence([series])
+            yield item
+
+
+def _geometry_repairs(described: DescribedVolume) -> Iterator[str]:
+    if described.volume.affine is None:
+        return
+    if not described.states_frame_of_reference:
+        yield "Frame of Reference UID is absent or no UID; results have one that is derived from the series"
+    if described.segments and any(lacks_thickness(header) for header in described.headers):
+        yield "Slice Thickness is absent or no number; a segmentation has the distance between slices instead"
 
 
 def _answer(run: StageRun) -> tuple[Code, Code]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pydicom import DataElement, Dataset
+from pydicom.multival import MultiValue
 
 from sr_writer.inheritance import element_of, mended
 
@@ -48,7 +49,7 @@ def _voi_luts(images: Sequence[tuple[Dataset, int | None]]) -> Iterator[Dataset]
         window = _elements(header, frame, "FrameVOILUTSequence", _WINDOW)
         if not {"WindowCenter", "WindowWidth"} <= {element.keyword for element in window}:
             window = _elements(header, frame, "FrameVOILUTSequence", ("VOILUTSequence",))
-        if not window:
+        if not window or not _is_usable(window):
             continue
         members = next((members for known, members in groups if known == window), None)
         if members is None:
@@ -62,6 +63,18 @@ def _voi_luts(images: Sequence[tuple[Dataset, int | None]]) -> Iterator[Dataset]
         if len(members) < len(images):
             item.ReferencedImageSequence = list(_references(members))
         yield item
+
+
+def _is_usable(window: Sequence[DataElement]) -> bool:
+    """Whether every Window Width is one that a linear function can have (C.11.2.1.2.1)."""
+    by_keyword = {element.keyword: element.value for element in window}
+    if "WindowWidth" not in by_keyword:  # a table instead
+        return True
+    widths = by_keyword["WindowWidth"]
+    linear = by_keyword.get("VOILUTFunction", "LINEAR") == "LINEAR"
+    return all(
+        width >= 1 if linear else width > 0 for width in (widths if isinstance(widths, MultiValue) else [widths])
+    )
 
 
 def _elements(header: Dataset, frame: int | None, group: str, keywords: Sequence[str]) -> list[DataElement]:

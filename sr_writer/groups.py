@@ -23,6 +23,7 @@ from pydicom.sr.coding import Code
 from inference.findings import Algorithm, Quantity, Segment
 from sr_writer import codes
 from sr_writer.described import DescribedFinding, DescribedVolume
+from sr_writer.inheritance import side_of
 from sr_writer.outlines import Outline
 
 _QUANTITIES: Mapping[Quantity, tuple[Code, Code]] = {
@@ -33,10 +34,10 @@ _QUANTITIES: Mapping[Quantity, tuple[Code, Code]] = {
 
 
 def measurement_groups(described: DescribedVolume, segmentation: Dataset | None) -> Iterator[sr.ContentSequence]:
-    """The groups of one volume, outlines before boxes, since viewers open a report at its first group; `segmentation`
-    is its SEG, None when it has none."""
+    """The groups of one volume in the order of its findings, since viewers open a report at its first group;
+    `segmentation` is its SEG, None when it has none."""
     numbers = {finding.tracking_uid: number for number, finding in enumerate(described.segments, start=1)}
-    for finding in sorted(described.findings, key=lambda each: not isinstance(each.source, Segment)):
+    for finding in described.findings:
         if not isinstance(finding.source, Segment):
             yield _outlined(described, finding, codes.BOUNDED_BY, _numbers(finding))
         elif segmentation is None:
@@ -90,7 +91,7 @@ def _segmented(
             source_images=list(images.values()),
         ),
         finding_type=finding.concept,
-        finding_sites=_sites(finding),
+        finding_sites=_sites(described, finding),
         algorithm_id=algorithm_identification(finding.algorithm),
         measurements=list(_numbers(finding, only=Quantity.VOLUME_ML)),
     )
@@ -104,7 +105,7 @@ def _outlined(
         tracking_identifier=sr.TrackingIdentifier(finding.tracking_uid, finding.tracking_id),
         referenced_region=_image_region(described, finding.main),
         finding_type=finding.concept,
-        finding_sites=_sites(finding),
+        finding_sites=_sites(described, finding),
         algorithm_id=algorithm_identification(finding.algorithm),
         geometric_purpose=purpose,
         measurements=[*numbers, *_slices(described, finding), _score(finding)],
@@ -120,7 +121,7 @@ def _contoured(
         tracking_identifier=sr.TrackingIdentifier(finding.tracking_uid, finding.tracking_id),
         referenced_regions=[_image_region(described, outline) for outline in (finding.main, *others)],
         finding_type=finding.concept,
-        finding_sites=_sites(finding),
+        finding_sites=_sites(described, finding),
         algorithm_id=algorithm_identification(finding.algorithm),
         geometric_purpose=codes.OUTLINE,
         measurements=[*_numbers(finding), *_slices(described, finding), _score(finding)],
@@ -141,8 +142,12 @@ def _image_region(described: DescribedVolume, outline: Outline) -> sr.ImageRegio
     )
 
 
-def _sites(finding: DescribedFinding) -> list[sr.FindingSite] | None:
-    return None if finding.site is None else [sr.FindingSite(finding.site)]
+def _sites(described: DescribedVolume, finding: DescribedFinding) -> list[sr.FindingSite] | None:
+    """The part of the body, with the side that the image states."""
+    if finding.site is None:
+        return None
+    side = side_of(described.headers[finding.main.slice_index])
+    return [sr.FindingSite(finding.site, laterality=codes.SIDES.get(side))]
 
 
 def _numbers(
@@ -157,9 +162,8 @@ def _numbers(
 
 def _slices(described: DescribedVolume, finding: DescribedFinding) -> Iterator[sr.Measurement]:
     """How far it reaches through a stack."""
-    first, last = finding.source.slice_extent
     if described.volume.shape[0] > 1:
-        yield sr.Measurement(name=codes.SLICES, value=last - first + 1, unit=codes.SLICE_COUNT)
+        yield sr.Measurement(name=codes.SLICES, value=finding.slice_count, unit=codes.SLICE_COUNT)
 
 
 def _score(finding: DescribedFinding) -> sr.Measurement:

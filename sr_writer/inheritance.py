@@ -128,6 +128,7 @@ _CARRIED = (
     "VOILUTFunction",
 )
 _TECHNICAL_TAGS = frozenset(Tag(keyword) for keyword in _TECHNICAL)
+_GROUPS = frozenset(Tag(keyword) for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"))
 _EMPTY = tuple(DataElement(Tag(keyword), dictionary_VR(keyword), None) for keyword in REQUIRED)
 
 
@@ -177,14 +178,20 @@ def inherit_body_part(result: Dataset, source: Dataset, runs: Iterable[StageRun]
         result.BodyPartExamined = region.body_part_examined
 
 
+def side_of(source: Dataset) -> str:
+    """R or L, where the source states one clear side of a series or an image; else empty."""
+    sides = {str(source.get(keyword) or "") for keyword in ("Laterality", "ImageLaterality")} & {"R", "L"}
+    return sides.pop() if len(sides) == 1 else ""
+
+
 def inherit_laterality(result: Dataset, source: Dataset) -> None:
     """Laterality (C.7.3.1, Type 2C) where the source states one clear side of a series or an image.
 
     It is written empty, for unknown, where it is not known either whether the body part is a paired one.
     """
-    sides = {str(source.get(keyword) or "") for keyword in ("Laterality", "ImageLaterality")} & {"R", "L"}
-    if len(sides) == 1:
-        result.Laterality = sides.pop()
+    side = side_of(source)
+    if side:
+        result.Laterality = side
     elif "BodyPartExamined" not in result:
         result.Laterality = None
 
@@ -195,8 +202,8 @@ def classified_region(runs: Iterable[StageRun]) -> codes.BodyRegion | None:
     return next((codes.REGIONS[label] for label in labels if label in codes.REGIONS), None)
 
 
-def technical_copy(source: Dataset) -> Dataset:
-    """The source as highdicom needs it and nothing more.
+def technical_copy(source: Dataset, *, with_groups: bool = True) -> Dataset:
+    """The source as highdicom needs it and nothing more, functional groups, which are deep, only if asked for.
 
     Patient and study are left empty, because highdicom refuses values that occur in practice; the result takes them
     over itself.
@@ -204,7 +211,7 @@ def technical_copy(source: Dataset) -> Dataset:
     stub = Dataset()
     for element in _EMPTY:
         stub.add(copy.copy(element))
-    for tag in _TECHNICAL_TAGS & source.keys():
+    for tag in (_TECHNICAL_TAGS if with_groups else _TECHNICAL_TAGS - _GROUPS) & source.keys():
         found = element_of(source, keyword_for_tag(tag))
         if found is not None and found.VR not in _KEPT:
             found = mend(found).element if found.VR not in _NUMBERS else _if_numbers(found)
@@ -226,6 +233,11 @@ def numbers_of(source: Dataset, keyword: str) -> tuple[float, ...]:
         return ()
     values = element.value if isinstance(element.value, MultiValue) else [element.value]
     return tuple(float(value) for value in values)
+
+
+def lacks_thickness(source: Dataset) -> bool:
+    """Whether a single-frame image states no Slice Thickness (0018,0050), which is Type 2."""
+    return "PerFrameFunctionalGroupsSequence" not in source and not numbers_of(source, "SliceThickness")
 
 
 def stated_frame_of_reference(source: Dataset) -> str:

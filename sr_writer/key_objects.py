@@ -11,7 +11,7 @@ from sr_writer import codes, wording
 from sr_writer.described import DescribedVolume
 from sr_writer.inheritance import inherit_body_part, inherit_laterality, technical_copy
 from sr_writer.provenance import Provenance, sign
-from sr_writer.report import observers
+from sr_writer.report import observer
 
 _SERIES_NUMBER = 9500
 
@@ -24,7 +24,7 @@ def key_objects(volumes: Sequence[DescribedVolume], provenance: Provenance) -> D
     content = hd.ko.KeyObjectSelection(
         document_title=codes.OF_INTEREST,
         referenced_objects=images,
-        observer_device_context=observers(provenance)[0],
+        observer_device_context=observer(next(each for volume in volumes for each in volume.findings).algorithm),
         description=f"Images with AI findings. {wording.RESEARCH_USE_ONLY}",
     )
     result = hd.ko.KeyObjectSelectionDocument(

@@ -19,7 +19,7 @@ from sr_writer import wording
 from sr_writer.colour import colour_of, profile_of
 from sr_writer.described import DescribedFinding, DescribedVolume
 from sr_writer.greyscale import add_greyscale
-from sr_writer.inheritance import inherit_body_part, inherit_laterality, technical_copy
+from sr_writer.inheritance import inherit_body_part, inherit_laterality, numbers_of, technical_copy
 from sr_writer.outlines import Outline
 from sr_writer.provenance import Provenance, sign
 
@@ -42,7 +42,7 @@ def presentation_state(described: DescribedVolume, provenance: Provenance) -> Da
     """The presentation state of one volume; it references exactly the images that it draws on."""
     drawn = _by_slice(described)
     images = [(described.headers[index], described.volume.frames[index].frame_number) for index in sorted(drawn)]
-    stubs = {header.SOPInstanceUID: _stub(header) for header, _ in images}
+    stubs = {uid: _stub(header) for uid, header in {each.SOPInstanceUID: each for each, _ in images}.items()}
     layer = hd.pr.GraphicLayer(
         _LAYER, order=1, description="AI, research use only", display_color=hd.color.CIELabColor.from_rgb(*colour_of(0))
     )
@@ -118,6 +118,8 @@ def _texts(described: DescribedVolume, drawn: Sequence[tuple[DescribedFinding, O
         is_main = any(outline is finding.main for each, outline in drawn if each is finding)
         text = _words(finding) if is_main else f"AI {finding.label}"
         place = _free_place(bounds, taken, (columns, rows), min(len(text) * _CHARACTER, 1.0) * columns)
+        if place is None:
+            continue
         taken.append(place)
         yield hd.pr.TextObject(
             text,
@@ -140,11 +142,11 @@ def _bounds(points: Sequence[NDArray[np.float64]]) -> _Box:
     return float(left), float(top), float(right), float(bottom)
 
 
-def _free_place(bounds: _Box, taken: Sequence[_Box], size: tuple[int, int], width: float) -> _Box:
+def _free_place(bounds: _Box, taken: Sequence[_Box], size: tuple[int, int], width: float) -> _Box | None:
     """A box for words near `bounds` that covers no lesion: below, above, right, left of it, else a corner.
 
     `size` is (columns, rows). Below and above come first, because words that a display draws wider than their box
-    then still miss the lesion. Where even the corners are taken, the last one: words must stand somewhere.
+    then still miss the lesion. None where even the corners are taken: the outline's tracking identifier names it, too.
     """
     columns, rows = size
     height = rows * _LINE
@@ -164,7 +166,7 @@ def _free_place(bounds: _Box, taken: Sequence[_Box], size: tuple[int, int], widt
     )
     places = [(x, y, x + width, y + height) for x, y in origins]
     inside = [each for each in places if each[0] >= 0 and each[1] >= 0 and each[2] <= columns and each[3] <= rows]
-    return next((each for each in inside if not any(_overlap(each, other) for other in taken)), inside[-1])
+    return next((each for each in inside if not any(_overlap(each, other) for other in taken)), None)
 
 
 def _overlap(one: _Box, other: _Box) -> bool:
@@ -185,9 +187,9 @@ def _is_colour(header: Dataset) -> bool:
 
 def _stub(header: Dataset) -> Dataset:
     """The source without its own grey pipeline, which is copied by `add_greyscale`."""
-    stub = technical_copy(header)
+    stub = technical_copy(header, with_groups=False)
     stub.SamplesPerPixel = 3 if _is_colour(header) else 1
-    if "NumberOfFrames" in stub:
+    if "NumberOfFrames" in header or "PerFrameFunctionalGroupsSequence" in header:
         stub.SharedFunctionalGroupsSequence = [Dataset()]
         stub.PerFrameFunctionalGroupsSequence = []
     return stub
@@ -196,8 +198,11 @@ def _stub(header: Dataset) -> Dataset:
 def _keep_pixel_shape(state: Dataset, described: DescribedVolume) -> None:
     """Displayed Area (C.10.4): pixels keep their physical shape, where highdicom takes them for square."""
     spacing = described.volume.pixel_spacing_mm
-    if spacing is None:
-        return
+    ratio = numbers_of(described.headers[0], "PixelAspectRatio")
     for item in state.DisplayedAreaSelectionSequence:
+        if spacing is None:
+            if len(ratio) == 2 and min(ratio) > 0:
+                item.PresentationPixelAspectRatio = [int(value) for value in ratio]
+            continue
         del item.PresentationPixelAspectRatio
         item.PresentationPixelSpacing = [round(value, 6) for value in spacing]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, replace
 
@@ -19,6 +20,8 @@ from inference.findings import Algorithm, Analysis
 from sr_writer import codes
 from sr_writer.inheritance import inherit_patient_and_study, repairs_of
 
+#: Timezone Offset From UTC (C.12.1.1.8).
+_OFFSET = re.compile(r"[+-]\d{4}")
 _OWN_UIDS = 0x_D1C0_A11D_E001
 _VERSION_AND_VARIANT_MASK = (0xF << 76) | (0x3 << 62)
 _VERSION_8 = (0x8 << 76) | (0x2 << 62)
@@ -99,7 +102,7 @@ def provenance_of(
         equipment=equipment,
         when=_in_study_time(when, subject),
         algorithms=analysis.algorithms,
-        fingerprint=_fingerprint(analysis, equipment),
+        fingerprint=_fingerprint(analysis, equipment, subject),
         repairs=repairs_of(subject),
     )
 
@@ -154,14 +157,18 @@ def _date(result: Dataset, provenance: Provenance) -> None:
     for kind in kinds:
         setattr(result, f"{kind}Date", date)
         setattr(result, f"{kind}Time", time)
-    if "TimezoneOffsetFromUTC" in provenance.subject:
-        result.TimezoneOffsetFromUTC = provenance.subject.TimezoneOffsetFromUTC
+    stated = str(provenance.subject.get("TimezoneOffsetFromUTC") or "")
+    if _OFFSET.fullmatch(stated):
+        result.TimezoneOffsetFromUTC = stated
 
 
 def _in_study_time(when: datetime.datetime, subject: Dataset) -> datetime.datetime:
     """`when` in the zone of Timezone Offset From UTC (0008,0201), or unchanged where the study states none."""
     try:
-        zone = datetime.datetime.strptime(str(subject.get("TimezoneOffsetFromUTC")), "%z").tzinfo
+        stated = str(subject.get("TimezoneOffsetFromUTC") or "")
+        if not _OFFSET.fullmatch(stated):
+            return when
+        zone = datetime.datetime.strptime(stated, "%z").tzinfo
     except ValueError:
         return when
     return when.astimezone(zone)
@@ -169,12 +176,8 @@ def _in_study_time(when: datetime.datetime, subject: Dataset) -> datetime.dateti
 
 def _contributing_equipment(algorithm: Algorithm, when: datetime.datetime) -> Dataset:
     """One algorithm as Processing Equipment (IHE AIR 6.5.3.1)."""
-    purpose = Dataset()
-    purpose.CodeValue = codes.PROCESSING_EQUIPMENT.value
-    purpose.CodingSchemeDesignator = codes.PROCESSING_EQUIPMENT.scheme_designator
-    purpose.CodeMeaning = codes.PROCESSING_EQUIPMENT.meaning
     item = Dataset()
-    item.PurposeOfReferenceCodeSequence = [purpose]
+    item.PurposeOfReferenceCodeSequence = [codes.item(codes.PROCESSING_EQUIPMENT)]
     item.Manufacturer = algorithm.manufacturer
     item.ManufacturerModelName = algorithm.name
     item.SoftwareVersions = algorithm.version
@@ -195,24 +198,27 @@ def _file_meta(result: Dataset) -> FileMetaDataset:
     return meta
 
 
-def _fingerprint(analysis: Analysis, equipment: Equipment) -> str:
-    """sha256 over inputs, models, node and what the stages answered.
+def _fingerprint(analysis: Analysis, equipment: Equipment, subject: Dataset) -> str:
+    """sha256 over inputs, patient and study, models, node and what the stages answered.
 
     A stage that failed once and works at the next attempt makes another report. Scores and voxels do not count:
     their last bits may differ between runs on a GPU, and a repeated send must stay a no-op.
     """
-    return hashlib.sha256("\0".join(_distinctions(analysis, equipment)).encode()).hexdigest()
+    return hashlib.sha256("\0".join(_distinctions(analysis, equipment, subject)).encode()).hexdigest()
 
 
-def _distinctions(analysis: Analysis, equipment: Equipment) -> Iterator[str]:
+def _distinctions(analysis: Analysis, equipment: Equipment, subject: Dataset) -> Iterator[str]:
     yield from (analysis.study_instance_uid, *astuple(equipment))
+    inherited = Dataset()
+    inherit_patient_and_study(inherited, subject)
+    yield hashlib.sha256(inherited.to_json(suppress_invalid_tags=True).encode()).hexdigest()
     for exclusion in analysis.exclusions:
-        yield from astuple(exclusion)
+        yield from map(str, astuple(exclusion))
     for each in analysis.volumes:
         yield from (f"{frame.sop_instance_uid}/{frame.frame_number}" for frame in each.volume.frames)
         yield from (flag.defect for flag in each.quality)
         for run in each.runs:
-            yield "" if run.header is None else run.header.agreement
+            yield from ("", "") if run.header is None else (run.header.agreement, run.header.stated)
             yield from (run.stage, run.task, run.outcome, run.reason)
             yield "" if run.algorithm is None else device_uid(run.algorithm)
             yield "" if run.classification is None else run.classification.label

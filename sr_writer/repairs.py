@@ -20,7 +20,7 @@ from pydicom.valuerep import DSfloat, PersonName, format_number_as_ds, validate_
 
 #: Most characters of a value (PS3.5 Table 6.2-1).
 _LONGEST: Mapping[str, int] = {"AE": 16, "CS": 16, "LO": 64, "LT": 10240, "SH": 16, "ST": 1024, "UT": 2**20}
-_DATES = ("%Y-%m-%d", "%Y.%m.%d", "%Y/%m/%d", "%d.%m.%Y", "%Y%m%d")
+_DATES = ("%Y-%m-%d", "%Y.%m.%d", "%Y/%m/%d")
 _TIMES = ("%H:%M:%S.%f", "%H:%M:%S", "%H:%M", "%H%M%S.%f", "%H%M%S")
 #: VRs whose values pydicom holds as objects, and checks as text.
 _TEXTUAL = frozenset({"AS", "DA", "DS", "DT", "IS", "PN", "TM"})
@@ -37,8 +37,25 @@ _ENUMERATED: Mapping[str, frozenset[str]] = {
     "SmokingStatus": frozenset({"YES", "NO", "UNKNOWN"}),
     "Laterality": frozenset({"L", "R"}),
 }
-#: A cut identifier would be another's: one that is too long is left empty.
-_IDENTIFIERS = frozenset({"AccessionNumber", "AdmissionID", "IssuerOfPatientID", "PatientID", "StudyID"})
+#: A mended identifier would be another's: one that is not legal is left empty.
+_IDENTIFIERS = frozenset(
+    {
+        "AccessionNumber",
+        "AdmissionID",
+        "ClinicalTrialProtocolID",
+        "ClinicalTrialSiteID",
+        "ClinicalTrialSubjectID",
+        "ClinicalTrialSubjectReadingID",
+        "ClinicalTrialTimePointID",
+        "CodeValue",
+        "FillerOrderNumberImagingServiceRequest",
+        "IssuerOfPatientID",
+        "PatientID",
+        "PlacerOrderNumberImagingServiceRequest",
+        "RequestedProcedureID",
+        "StudyID",
+    }
+)
 _SEXES = {"FEMALE": "F", "W": "F", "MALE": "M", "OTHER": "O"}
 #: What makes a code (PS3.3 Table 8.8-1).
 _CODE = ("CodingSchemeDesignator", "CodeMeaning")
@@ -130,7 +147,7 @@ def _is_legal(vr: str, keyword: str, value: object) -> bool:
         validate_value(vr, text if vr in _TEXTUAL else value, RAISE)
     except (ValueError, TypeError):
         return False
-    return vr != "DA" or _parsed(text, ("%Y%m%d",)) is not None
+    return vr != "DA" or (len(text) == len("YYYYMMDD") and _parsed(text, ("%Y%m%d",)) is not None)
 
 
 def _candidates(vr: str, keyword: str, value: object) -> Iterator[tuple[object, str]]:
@@ -139,8 +156,7 @@ def _candidates(vr: str, keyword: str, value: object) -> Iterator[tuple[object, 
     if keyword == "PatientSex":
         short = _SEXES.get(text.upper(), text.upper())
         yield short, "was not written as M, F or O"
-    longest = _LONGEST.get(vr, len(text))
-    if keyword in _IDENTIFIERS and len(text) > longest:
+    if keyword in _IDENTIFIERS:
         return
     make = _MENDERS.get(vr)
     if make is not None:
@@ -175,9 +191,9 @@ def _time(text: str) -> Iterator[tuple[object, str]]:
 
 
 def _age(text: str) -> Iterator[tuple[object, str]]:
-    found = re.fullmatch(r"(\d{1,3})\s*([DWMY]?)", text.upper())
+    found = re.fullmatch(r"(\d{1,3})\s*([DWMY])", text.upper())
     if found:
-        yield f"{int(found[1]):03d}{found[2] or 'Y'}", "was not written as three digits and a unit"
+        yield f"{int(found[1]):03d}{found[2]}", "was not written as three digits and a unit"
 
 
 def _decimal(text: str) -> Iterator[tuple[object, str]]:

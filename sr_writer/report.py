@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from highdicom import sr
-from pydicom import DataElement, Dataset
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from pydicom import Dataset
 from pydicom.sr.coding import Code
 
-from inference.findings import Analysis, Outcome
+from inference.findings import Algorithm, Analysis, Outcome
 from sr_writer import codes
 from sr_writer.created import ROOT_TEMPLATE
 from sr_writer.described import DescribedVolume
 from sr_writer.evaluations import evaluations
 from sr_writer.groups import measurement_groups
-from sr_writer.inheritance import element_of, technical_copy
+from sr_writer.inheritance import mended, technical_copy
 from sr_writer.library import image_library
 from sr_writer.provenance import Predecessor, Provenance, derived_uid, device_uid, named, sign
 
@@ -45,15 +46,15 @@ def report(
     result = sr.Comprehensive3DSR(
         evidence=[*(technical_copy(source) for source in sources), *segmentations.values()],
         content=_title_alone(content),
-        series_instance_uid=provenance.uid("SR series", *_form(segmentations)),
+        series_instance_uid=provenance.uid("SR series", *_form(segmentations, predecessor)),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=report_uid(segmentations, provenance),
+        sop_instance_uid=report_uid(segmentations, provenance, predecessor),
         instance_number=1,
         manufacturer=provenance.equipment.manufacturer,
         is_complete=analysis.outcome is Outcome.COMPLETE,
         is_final=False,
         is_verified=False,
-        coding_schemes=[codes.private_scheme()],
+        coding_schemes=[codes.private_scheme(), *_schemes_of(_procedure(provenance.subject))],
     )
     result.ContentSequence = content.ContentSequence
     if analysis.outcome is not Outcome.COMPLETE:
@@ -67,13 +68,14 @@ def report(
     return result
 
 
-def report_uid(segmentations: Mapping[int, Dataset], provenance: Provenance) -> str:
-    """SOP Instance UID of the report: another one where it refers to other segmentations."""
-    return provenance.uid("SR", *_form(segmentations))
+def report_uid(segmentations: Mapping[int, Dataset], provenance: Provenance, predecessor: Predecessor | None) -> str:
+    """SOP Instance UID of the report: another one where it refers to other segmentations or another predecessor."""
+    return provenance.uid("SR", *_form(segmentations, predecessor))
 
 
-def _form(segmentations: Mapping[int, Dataset]) -> tuple[str, ...]:
-    return tuple(str(each.SOPInstanceUID) for each in segmentations.values())
+def _form(segmentations: Mapping[int, Dataset], predecessor: Predecessor | None) -> tuple[str, ...]:
+    before = () if predecessor is None else ("after", predecessor.sop_instance_uid)
+    return (*(str(each.SOPInstanceUID) for each in segmentations.values()), *before)
 
 
 def _title_alone(content: sr.ContainerContentItem) -> sr.ContainerContentItem:
@@ -119,24 +121,27 @@ def _document(
 
 def observers(provenance: Provenance) -> list[sr.ObserverContext]:
     """Device observers (TID 1004): the algorithms (IHE AIR Table 6.5.3.1-1); where none ran, the node itself."""
+    if provenance.algorithms:
+        return [observer(algorithm) for algorithm in provenance.algorithms]
     equipment = provenance.equipment
-    attributes = [
-        sr.DeviceObserverIdentifyingAttributes(
-            uid=device_uid(algorithm),
-            manufacturer_name=named(algorithm).manufacturer,
-            model_name=named(algorithm).name,
-        )
-        for algorithm in provenance.algorithms
-    ] or [
-        sr.DeviceObserverIdentifyingAttributes(
-            uid=derived_uid("node", equipment.manufacturer, equipment.model_name, equipment.device_serial_number),
-            name=equipment.ae_title,
-            manufacturer_name=equipment.manufacturer,
-            model_name=equipment.model_name,
-            serial_number=equipment.device_serial_number,
-        )
-    ]
-    return [sr.ObserverContext(codes.item(codes.DEVICE), each) for each in attributes]
+    node = sr.DeviceObserverIdentifyingAttributes(
+        uid=derived_uid("node", equipment.manufacturer, equipment.model_name, equipment.device_serial_number),
+        name=equipment.ae_title,
+        manufacturer_name=equipment.manufacturer,
+        model_name=equipment.model_name,
+        serial_number=equipment.device_serial_number,
+    )
+    return [sr.ObserverContext(codes.item(codes.DEVICE), node)]
+
+
+def observer(algorithm: Algorithm) -> sr.ObserverContext:
+    """An algorithm as device observer."""
+    attributes = sr.DeviceObserverIdentifyingAttributes(
+        uid=device_uid(algorithm),
+        manufacturer_name=named(algorithm).manufacturer,
+        model_name=named(algorithm).name,
+    )
+    return sr.ObserverContext(codes.item(codes.DEVICE), attributes)
 
 
 def _reference(predecessor: Predecessor, subject: Dataset) -> Dataset:
@@ -154,11 +159,20 @@ def _reference(predecessor: Predecessor, subject: Dataset) -> Dataset:
 def _procedure(subject: Dataset) -> Code:
     """The procedure code of the study, else what its modality tells (CID 100)."""
     for keyword in ("ProcedureCodeSequence", "RequestedProcedureCodeSequence"):
-        for item in subject.get(keyword) or ():
+        element = mended(subject, keyword).element
+        for item in () if element is None else element.value:
             parts = [str(item.get(part) or "") for part in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")]
             if all(parts):
                 return Code(*parts)
     return codes.PROCEDURES.get(str(subject.get("Modality")), codes.IMAGING_PROCEDURE)
+
+
+def _schemes_of(procedure: Code) -> list[CodingSchemeIdentificationItem]:
+    """The declaration of a private scheme that the images' procedure code is of (PS3.16 section 8)."""
+    designator = procedure.scheme_designator
+    if not designator.startswith("99") or designator == codes.PRIVATE_SCHEME:
+        return []
+    return [CodingSchemeIdentificationItem(designator, "Private codes of the images")]
 
 
 def _requests(subject: Dataset) -> list[Dataset]:
@@ -169,7 +183,7 @@ def _requests(subject: Dataset) -> list[Dataset]:
         item.StudyInstanceUID = request.get("StudyInstanceUID") or subject.StudyInstanceUID
         item.ReferencedStudySequence = []
         for keyword in REQUEST:
-            element: DataElement | None = element_of(request, keyword)
+            element = mended(request, keyword).element
             setattr(item, keyword, None)
             if element is not None:
                 item[keyword] = element

@@ -11,7 +11,6 @@ from pydicom import Dataset
 
 from inference.findings import Segment
 from sr_writer import codes
-from sr_writer.colour import colour_of
 from sr_writer.described import DescribedFinding, DescribedVolume
 from sr_writer.inheritance import inherit_body_part, numbers_of, technical_copy
 from sr_writer.profiles import Profile, SegmentationForm
@@ -19,6 +18,7 @@ from sr_writer.provenance import Provenance, sign
 
 _SERIES_NUMBER = 9100
 #: What a single-frame image says about its place, and how many numbers that takes (C.7.6.2).
+_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _PLANE = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 
 
@@ -26,6 +26,10 @@ def can_be_segmented(described: DescribedVolume) -> bool:
     """Whether there are segments, and the source states the geometry that a Segmentation object must repeat."""
     if not described.segments or described.volume.affine is None or described.frame_of_reference_uid is None:
         return False
+    if any(_is_multi_frame(header) for header in described.headers):
+        # a Segmentation object has the frames of one multi-frame image (highdicom, and most readers)
+        instances = {header.SOPInstanceUID for header in described.headers}
+        return len(instances) == 1 and all(keyword in described.headers[0] for keyword in _GROUPS)
     return all(_states_plane(header, described.volume.slice_spacing_mm) for header in described.headers)
 
 
@@ -33,13 +37,14 @@ def segmentation(described: DescribedVolume, provenance: Provenance, profile: Pr
     """The SEG of one volume in the form that `profile` asks for; Segment Number n is the n-th of
     `described.segments`."""
     name = (f"volume {described.number}", *profile.segmentation_settings)
-    sources = _sources(described)
+    sources, values = _sources(described), list(_values(described, profile))
+    form = profile.segmentation
+    if form is SegmentationForm.LABELMAP and _overlap(values):
+        form = SegmentationForm.BINARY  # a label map has one segment for each voxel
     result = hd.seg.Segmentation(
         source_images=sources,
-        pixel_array=_PIXELS[profile.segmentation](
-            [_on_source_frames(each, described) for each in _values(described, profile)]
-        ),
-        segmentation_type=profile.segmentation.upper(),
+        pixel_array=_PIXELS[form]([_on_source_frames(each, described) for each in values]),
+        segmentation_type=form.upper(),
         segment_descriptions=[_segment(n, finding) for n, finding in enumerate(described.segments, start=1)],
         series_instance_uid=provenance.uid("SEG series", *name),
         series_number=_SERIES_NUMBER + described.number,
@@ -57,7 +62,7 @@ def segmentation(described: DescribedVolume, provenance: Provenance, profile: Pr
     inherit_body_part(result, described.headers[0], described.runs)
     result.ContentCreatorName = None  # Type 2 (Table 10-12), and highdicom leaves it out where nobody is named
     _name_dimensions(result, provenance.uid("SEG dimensions", *name))
-    if profile.segmentation is SegmentationForm.LABELMAP:
+    if form is SegmentationForm.LABELMAP:
         _leave_out_background(result)
     return result
 
@@ -81,7 +86,7 @@ def _segment(number: int, finding: DescribedFinding) -> hd.seg.SegmentDescriptio
         tracking_id=finding.tracking_id,
         tracking_uid=finding.tracking_uid,
         anatomic_regions=None if finding.site is None else [finding.site],
-        display_color=hd.color.CIELabColor.from_rgb(*colour_of(number - 1)),
+        display_color=hd.color.CIELabColor.from_rgb(*finding.colour),
     )
 
 
@@ -130,8 +135,18 @@ def _numbered(masks: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
 
 def _numbered_or_stacked(masks: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
     """Numbered segments or, where some overlap, each apart along a last axis."""
-    overlap = np.sum(masks, axis=0, dtype=np.uint16).max() > 1 if len(masks) > 1 else False
-    return np.stack(masks, axis=-1) if overlap else _numbered(masks)
+    return np.stack(masks, axis=-1) if _overlap(masks) else _numbered(masks)
+
+
+def _overlap(masks: Sequence[NDArray[np.generic]]) -> bool:
+    """Whether any two share a voxel; one after the other, since all together may not fit into memory."""
+    taken = np.zeros(masks[0].shape, np.bool_)
+    for mask in masks:
+        inside = mask.astype(np.bool_)
+        if (taken & inside).any():
+            return True
+        taken |= inside
+    return False
 
 
 def _stacked(values: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
@@ -156,6 +171,10 @@ def _name_dimensions(result: Dataset, uid: str) -> None:
     """Dimension Organization UID (0020,9164) is random in highdicom; a repeated run must make the same object."""
     for item in (*result.DimensionOrganizationSequence, *result.DimensionIndexSequence):
         item.DimensionOrganizationUID = uid
+
+
+def _is_multi_frame(header: Dataset) -> bool:
+    return "PerFrameFunctionalGroupsSequence" in header or int(header.get("NumberOfFrames") or 1) > 1
 
 
 def _with_thickness(header: Dataset, slice_spacing_mm: float | None) -> Dataset:

@@ -17,8 +17,8 @@ from pydicom import Dataset
 
 from inference.findings import HeatMap
 from sr_writer import codes, wording
-from sr_writer.colour import Colour, colour_of
-from sr_writer.described import DescribedFinding, DescribedVolume
+from sr_writer.colour import Colour
+from sr_writer.described import DescribedFinding, DescribedVolume, image_number
 from sr_writer.drawing import captioned, displayed, draw_outline, enlarged, with_heat
 from sr_writer.inheritance import inherit_body_part, inherit_laterality, technical_copy
 from sr_writer.provenance import Provenance, sign
@@ -51,14 +51,14 @@ def heat_pictures(described: DescribedVolume, provenance: Provenance) -> tuple[D
 
 
 def _key_pictures(described: DescribedVolume) -> Iterator[_Picture]:
-    numbered = {finding: number for number, finding in enumerate(described.findings)}
-    slices = list(dict.fromkeys(finding.main.slice_index for finding in sorted(numbered, key=lambda each: -each.score)))
+    surest = sorted(described.findings, key=lambda each: -each.score)
+    slices = list(dict.fromkeys(finding.main.slice_index for finding in surest))
     for index in sorted(slices[:_MOST]):
-        shown = [finding for finding in numbered if any(o.slice_index == index for o in finding.outlines)]
+        shown = [finding for finding in described.findings if any(o.slice_index == index for o in finding.outlines)]
         picture = _panel(described, displayed(described.volume, index))
         lines: list[tuple[str, Colour | None]] = []
         for finding in shown:
-            colour = colour_of(numbered[finding])
+            colour = finding.colour
             for outline in (outline for outline in finding.outlines if outline.slice_index == index):
                 draw_outline(picture, outline, described.volume.shape[1:], colour)
             lines.append((wording.ascii_only(wording.finding(finding)), colour))
@@ -74,7 +74,7 @@ def _heat_picture(described: DescribedVolume, heat: HeatMap, values: NDArray[np.
         (wording.ascii_only(f"{heat.stage}: {heat.label}, {heat.method}; brighter speaks more for the answer"), None),
         (_where(described, heat.slice_index), None),
     )
-    told = f"{heat.method} of {heat.stage}"
+    told = f"{heat.method} of {heat.stage}: {heat.label}"
     return _Picture(captioned(side_by_side, wording.RESEARCH_ONLY, lines), heat.slice_index, told)
 
 
@@ -85,7 +85,7 @@ def _panel(described: DescribedVolume, pixels: NDArray[np.uint8]) -> Image.Image
 def _where(described: DescribedVolume, index: int) -> str:
     number = described.headers[index].get("SeriesNumber")
     series = "" if number is None else f"series {number}, "
-    return f"{series}slice {index + 1} of {described.volume.shape[0]}"
+    return f"{series}{image_number(described.volume, described.headers, index)}"
 
 
 def _makers(shown: Sequence[DescribedFinding]) -> Iterator[str]:
@@ -94,7 +94,7 @@ def _makers(shown: Sequence[DescribedFinding]) -> Iterator[str]:
 
 
 def _left_out(slices: int) -> str:
-    return f"{slices - _MOST} more slices with findings are in the report" if slices > _MOST else ""
+    return f"{slices - _MOST} more slices with findings are not shown" if slices > _MOST else ""
 
 
 def _series(
@@ -131,7 +131,7 @@ def _capture(
         study_instance_uid=provenance.subject.StudyInstanceUID,
         series_instance_uid=provenance.uid(f"{role} series", name),
         series_number=series_number + described.number,
-        sop_instance_uid=provenance.uid(role, name, str(number)),
+        sop_instance_uid=provenance.uid(role, name, str(picture.slice_index), picture.told),
         instance_number=number,
         manufacturer=provenance.equipment.manufacturer,
     )
@@ -142,7 +142,8 @@ def _capture(
     result.ImageType = ["DERIVED", "SECONDARY"]
     result.DerivationDescription = f"AI research result: {picture.told}"[:1024]
     result.SourceImageSequence = [_source(described, picture.slice_index)]
-    result.BurnedInAnnotation = "YES" if header.get("BurnedInAnnotation") == "YES" else "NO"
+    if header.get("BurnedInAnnotation") in {"YES", "NO"}:  # nobody else knows
+        result.BurnedInAnnotation = header.BurnedInAnnotation
     source = technical_copy(header)
     if source.get("LossyImageCompression") == "01":
         for keyword in ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from inference.findings import Agreement, Measurement, Outcome, Quantity, Region, StageRun
+from inference.findings import Agreement, Measurement, Outcome, Quantity, StageRun
 from sr_writer.described import DescribedFinding
 
 RESEARCH_USE_ONLY = (
@@ -29,16 +29,8 @@ def numbers(measurements: tuple[Measurement, ...]) -> str:
 
 def finding(described: DescribedFinding) -> str:
     """A finding's name, numbers and score."""
-    parts = [described.label, numbers(described.measurements), f"score {described.score:.2f}", extent(described)]
+    parts = [described.label, numbers(described.measurements), f"score {described.score:.2f}", described.seen_on]
     return ", ".join(part for part in parts if part)
-
-
-def extent(described: DescribedFinding) -> str:
-    """The slices it is seen on, counted from 1; empty for a picture of its own."""
-    first, last = described.source.slice_extent
-    if isinstance(described.source, Region) and described.source.extent is None:
-        return ""
-    return f"slice {first + 1}" if first == last else f"slices {first + 1} to {last + 1}"
 
 
 def stage(run: StageRun) -> str:

@@ -106,8 +106,12 @@ def make(specimen: Specimen) -> tuple[dict[str, Dataset], dict[str, Dataset]]:
     """Headers of the images by SOP Instance UID, and the last result object of each SOP class by its UID."""
     images = [*(_image(specimen, index) for index in range(_SLICES)), _colour_image(specimen)]
     sources = {image.SOPInstanceUID: image for image in images}
-    analysis, equipment = _analysis(images, specimen), equipment_of(specimen.ae_title)
-    objects = [each for profile in _PROFILES for each in encode(analysis, sources, equipment, specimen.when, profile)]
+    equipment = equipment_of(specimen.ae_title)
+    objects = [
+        each
+        for profile in _PROFILES
+        for each in encode(_analysis(images, specimen, profile), sources, equipment, specimen.when, profile)
+    ]
     return sources, {str(each.SOPClassUID): each for each in objects}
 
 
@@ -175,7 +179,7 @@ def _item(**attributes: object) -> Dataset:
     return item
 
 
-def _analysis(images: list[Dataset], specimen: Specimen) -> Analysis:
+def _analysis(images: list[Dataset], specimen: Specimen, profile: Profile) -> Analysis:
     """Every kind of answer once: seen, found, not done, broken, of poor quality, left out."""
     first = images[0]
     volume = Volume(
@@ -190,7 +194,7 @@ def _analysis(images: list[Dataset], specimen: Specimen) -> Analysis:
     quality = QualityFlag(Defect.CLIPPED, "values are clipped", refused=False)
     empty = VolumeAnalysis(volume, ())
     exclusion = Exclusion("1.2.3.9", uid.MRImageStorage, first.SeriesInstanceUID, "is a localizer")
-    analysed = VolumeAnalysis(volume, _runs(volume, specimen), (quality,))
+    analysed = VolumeAnalysis(volume, _runs(volume, specimen, profile), (quality,))
     volumes = (*[empty] * specimen.volumes_before, analysed, _in_colour(images[-1], specimen))
     return Analysis(first.StudyInstanceUID, volumes, (exclusion,))
 
@@ -208,10 +212,13 @@ def _in_colour(image: Dataset, specimen: Specimen) -> VolumeAnalysis:
     return VolumeAnalysis(volume, (run,))
 
 
-def _runs(volume: Volume, specimen: Specimen) -> tuple[StageRun, ...]:
+def _runs(volume: Volume, specimen: Specimen, profile: Profile) -> tuple[StageRun, ...]:
     classified = StageRun("modality", Task.CLASSIFICATION, Outcome.COMPLETE, algorithm=specimen.algorithm)
     modality = Classification("mr", 0.9, (("mr", 0.9),), (1,))
     region = _either("brain", "knee", specimen.findings)
+    segments = _segments(volume, specimen.findings)
+    if profile.segmentation is SegmentationForm.LABELMAP:
+        segments = segments[:1]  # the second one overlaps, for which there is no label map
     found = (
         replace(classified, classification=modality, header=HeaderCheck(Agreement.AGREES, "MR")),
         replace(
@@ -220,7 +227,7 @@ def _runs(volume: Volume, specimen: Specimen) -> tuple[StageRun, ...]:
             classification=replace(modality, label=str(region)),
             header=HeaderCheck(Agreement.SILENT, ""),
         ),
-        replace(classified, stage="tumour", task=Task.SEGMENTATION, segments=_segments(volume, specimen.findings)),
+        replace(classified, stage="tumour", task=Task.SEGMENTATION, segments=segments),
         replace(classified, stage="abnormality", task=Task.DETECTION, regions=(_region(specimen.findings),)),
         replace(classified, stage="lesion", task=Task.DETECTION),
     )

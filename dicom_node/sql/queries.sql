@@ -98,7 +98,8 @@ VALUES (:job_id, :path, :modality, :sop_class_uid, :sop_instance_uid, :series_in
 -- name: reports_of_study
 -- The Structured Reports of a study's jobs before one job, newest first, with who was to get them.
 SELECT job_id, path, modality, sop_class_uid, sop_instance_uid, series_instance_uid, summary,
-       (SELECT json_group_array(peer) FROM delivery WHERE delivery.result_id = result.result_id) AS peers
+       (SELECT json_group_array(peer) FROM delivery
+        WHERE delivery.result_id = result.result_id AND delivery.state <> 'dead') AS peers
 FROM result JOIN job USING (job_id)
 WHERE study_instance_uid = :study_instance_uid AND job_id < :before_job AND modality = 'SR'
 ORDER BY job_id DESC, result_id;

@@ -23,7 +23,7 @@ _PIXELS = (
 _CAPTURE = Module(
     "secondary-capture",
     "SC Equipment, General Image and Image Pixel (C.8.6.1, C.7.6.1, C.7.6.3)",
-    ("ConversionType", "ImageType", "BurnedInAnnotation", "PixelData", *_PIXELS),
+    ("ConversionType", "ImageType", "PixelData", *_PIXELS),
     ("InstanceNumber",),
 )
 _KEY_OBJECTS = Module(

@@ -118,6 +118,14 @@ def reported_in(report):
     return reference.ReferencedSOPInstanceUID, reference.get("ReferencedFrameNumber"), group.roi.value
 
 
+def reported_volume_in(report):
+    """(SOP Instance UID, frame number, points) of the first outline of a lesion without a segment."""
+    groups = hd.sr.Comprehensive3DSR.from_dataset(report).content.get_volumetric_roi_measurement_groups()
+    region = groups[0].roi[0]
+    (reference,) = region.ContentSequence[0].ReferencedSOPSequence
+    return reference.ReferencedSOPInstanceUID, reference.get("ReferencedFrameNumber"), region.value
+
+
 def check(images, mask, results):
     """Segmentation and presentation state hold the mask, the report an outline that the state draws, too."""
     assert np.array_equal(segmented_in(results["SEG"], images), mask)
@@ -155,6 +163,20 @@ def test_a_multi_frame_image_of_any_geometry(mask, spacing, orientation):
     """Frames instead of instances."""
     image = enhanced_mr(mask.shape, pixels=np.where(mask, BRIGHT, DARK), spacing=spacing, orientation=orientation)
     check([image], mask, answered([image]))
+
+
+def test_two_multi_frame_images_in_one_stack_have_no_segmentation():
+    """Its frames can be those of one image only; the report has every outline instead, on the right frames."""
+    mask = np.zeros((3, 16, 12), np.bool_)
+    first = enhanced_mr(mask.shape, pixels=np.where(mask, BRIGHT, DARK), origin=(-10, -20, -30), series="s")
+    mask[1, 4:9, 3:7] = True
+    second = enhanced_mr(mask.shape, pixels=np.where(mask, BRIGHT, DARK), origin=(-10, -20, -21), series="s")
+    second.SOPInstanceUID = f"{first.SOPInstanceUID[:-1]}9"
+    second.file_meta.MediaStorageSOPInstanceUID = second.SOPInstanceUID
+    results = answered([first, second])
+    assert "SEG" not in results
+    uid, frame, _ = reported_volume_in(results["SR"])
+    assert (uid, frame) == (second.SOPInstanceUID, 2)
 
 
 @settings(max_examples=8, deadline=None)

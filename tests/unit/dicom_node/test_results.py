@@ -3,12 +3,24 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from dicom_node.domain.delivery import EarlierReport, ResultObject
 from dicom_node.results import Signed, results_for
 from dicom_node.summary import summarise
 from inference.findings import Outcome, StageRun, Task
 from sr_writer.profiles import PROFILES, Profile, SegmentationForm
-from tests.builders.analyses import EQUIPMENT, WHEN, analysis_of, classified, headers_of, lesion, segmented
+from tests.builders.analyses import (
+    EQUIPMENT,
+    WHEN,
+    analysis_of,
+    classified,
+    excluded,
+    failed,
+    headers_of,
+    lesion,
+    segmented,
+)
 from tests.builders.datasets import mr_series
 
 SHAPE = (6, 32, 24)
@@ -112,6 +124,77 @@ def test_measurements_answers_models_and_failures_are_changes():
         "tumour 1: long axis 12.5 mm, was 25.0 mm.",
         "tumour 1: short axis 7.2 mm, was 14.5 mm.",
     ]
+
+
+def test_a_failed_stage_takes_no_finding_back():
+    """Not found is what was looked for."""
+    before, now = analysis_of(IMAGES, segmented(FIRST)), analysis_of(IMAGES, failed())
+    profiles = {PROFILES["weasis"]: ("PACS",)}
+    first = results_for(before, SIGNED, profiles)
+    told = changes_in(report_in(results_for(now, SIGNED, profiles, [earlier(before, first)])))
+    assert told[-1] == "tumour 1 was found before (1.0 ml, 12.5 mm, 7.2 mm); now nobody looked for it."
+    assert not any("not found any more" in each for each in told)
+
+
+def test_findings_are_paired_by_place_not_by_size():
+    """A larger lesion elsewhere is new, and the earlier one is not grown."""
+    other = lesion(SHAPE, start=(1, 18, 12), size=(4, 9, 9))
+    before, now = analysis_of(IMAGES, segmented(FIRST)), analysis_of(IMAGES, segmented(other, FIRST))
+    profiles = {PROFILES["weasis"]: ("PACS",)}
+    first = results_for(before, SIGNED, profiles)
+    told = changes_in(report_in(results_for(now, SIGNED, profiles, [earlier(before, first)])))
+    assert told == [
+        "tumour 1 is new (1.0 ml, 12.5 mm, 7.2 mm).",
+        "tumour 2 (before: tumour 1): volume 2.0 ml, was 1.0 ml.",
+    ]
+
+
+def test_an_image_that_is_left_out_now_is_a_change():
+    """Even if nothing else is."""
+    before, now = analysis_of(IMAGES, BRAIN), analysis_of(IMAGES, BRAIN, exclusions=[excluded(IMAGES[0])])
+    profiles = {PROFILES["weasis"]: ("PACS",)}
+    first = results_for(before, SIGNED, profiles)
+    told = changes_in(report_in(results_for(now, SIGNED, profiles, [earlier(before, first)])))
+    assert told == ["1 more instances are left out."]
+
+
+def test_destinations_with_other_histories_get_other_reports():
+    """One that got a report before is told of it; one that is new is not."""
+    before, now = analysis_of(IMAGES[:5], BRAIN), analysis_of(IMAGES, BRAIN)
+    first = results_for(before, SIGNED, {PROFILES["weasis"]: ("PACS",)})
+    for profiles in (
+        {PROFILES["weasis"]: ("PACS",), PROFILES["ohif"]: ("VIEWER",)},
+        {PROFILES["ohif"]: ("VIEWER",), PROFILES["weasis"]: ("PACS",)},
+        {PROFILES["weasis"]: ("PACS", "VIEWER")},
+    ):
+        objects = results_for(now, SIGNED, profiles, [earlier(before, first)])
+        told = {name: "PredecessorDocumentsSequence" in each.dataset for each in objects for name in each.destinations}
+        assert told == {"PACS": True, "VIEWER": False}
+
+
+def test_back_to_the_first_answer_is_a_third_report():
+    """Which names the second: no report is its own grandfather."""
+    one, other = analysis_of(IMAGES, BRAIN), analysis_of(IMAGES, classified("mri region", "knee"))
+    profiles = {PROFILES["weasis"]: ("PACS",)}
+    first = results_for(one, SIGNED, profiles)
+    second = results_for(other, SIGNED, profiles, [earlier(one, first)])
+    history = [earlier(other, second, job_id=2), earlier(one, first)]
+    third = report_in(results_for(one, SIGNED, profiles, history))
+    uids = [report_in(each).SOPInstanceUID for each in (first, second)]
+    assert third.SOPInstanceUID not in uids
+    (series,) = third.PredecessorDocumentsSequence[0].ReferencedSeriesSequence
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == uids[1]
+
+
+def test_what_cannot_be_written_is_reported_as_failed(caplog):
+    """Whatever highdicom refuses: the destination hears of it."""
+    run = segmented(FIRST)
+    nameless = replace(run, segments=(replace(run.segments[0], mask=np.zeros(SHAPE, bool)),))
+    objects = results_for(analysis_of(IMAGES, BRAIN, nameless), SIGNED, {PROFILES["standard"]: ("PACS",)})
+    assert sent_to(objects, "PACS") == ["SR"]
+    report = report_in(objects)
+    assert report.CompletionFlag == "PARTIAL"
+    assert "encoding_failed" in [record.action for record in caplog.records if hasattr(record, "action")]
 
 
 def test_a_repeated_job_makes_the_same_bytes():

@@ -85,6 +85,21 @@ def shelf(classifier_package, segmenter_package):
     return {"classifier": Knowing(classifier_package), "segmenter": Painting(segmenter_package)}
 
 
+@pytest.mark.parametrize("task", [Task.CLASSIFICATION, Task.SEGMENTATION])
+def test_scores_that_are_no_numbers_are_a_failure(classifier_package, segmenter_package, task):
+    """Not an answer, and above all not "nothing found"."""
+    package, stage = {
+        Task.CLASSIFICATION: (classifier_package, MODALITY),
+        Task.SEGMENTATION: (segmenter_package, TUMOURS.model_copy(update={"when": {}})),
+    }[task]
+    model = load(package)
+    for parameter in model.network.parameters():
+        parameter.data.fill_(float("nan"))
+    volume = volume_of(np.random.default_rng(1).random((2, 64, 64)))
+    (run,) = run_cascade(volume, Cascade(stages=(stage,)), {stage.package: model})
+    assert (run.outcome, run.algorithm) == (Outcome.FAILED, package.algorithm)
+
+
 def test_answers_lead_from_stage_to_stage(shelf):
     """MR, then brain, then its tumour; the classifier looks once for two questions."""
     runs = run_cascade(VOLUME, WHOLE, shelf)

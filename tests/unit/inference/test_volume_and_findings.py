@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inference.findings import Algorithm, Analysis, Outcome, Segment, StageRun, Task, VolumeAnalysis
+from inference.findings import Algorithm, Analysis, Exclusion, Outcome, Segment, StageRun, Task, VolumeAnalysis
 from inference.volume import FrameReference, Volume, Window
 from tests.builders.packages import volume_of
 
@@ -90,3 +90,15 @@ def test_a_voxel_has_a_volume_only_where_spacing_is_known_and_even():
 def test_a_window_spans_its_width_around_its_centre():
     """PS3.3 C.11.2.1.2, without the half pixel of integers."""
     assert (Window(40, 400).lower, Window(40, 400).upper) == (-160, 240)
+
+
+def test_an_analysis_with_a_lost_image_is_partial():
+    """Nobody knows what it shows; one that was left out on purpose changes nothing."""
+    run = StageRun("s", Task.DETECTION, Outcome.COMPLETE)
+    volume = Volume("1", "2", np.zeros((1, 2, 2), np.float32), (FrameReference("1", "3"),))
+    lost, localiser = (Exclusion("4", "1", "2", "reason", is_loss=loss) for loss in (True, False))
+    outcomes = [
+        Analysis("1", (VolumeAnalysis(volume, (run,)),), exclusions).outcome
+        for exclusions in ((), (localiser,), (localiser, lost))
+    ]
+    assert outcomes == [Outcome.COMPLETE, Outcome.COMPLETE, Outcome.PARTIAL]

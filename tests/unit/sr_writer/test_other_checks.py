@@ -109,7 +109,7 @@ BUILT = {
 }
 REMOVED = {
     "SC": {
-        "secondary-capture": "ConversionType ImageType BurnedInAnnotation PixelData SamplesPerPixel Rows Columns"
+        "secondary-capture": "ConversionType ImageType PixelData SamplesPerPixel Rows Columns"
         " PhotometricInterpretation BitsAllocated BitsStored HighBit PixelRepresentation InstanceNumber",
         "capture-rgb": "PlanarConfiguration",
         "capture-pixels": "Rows",

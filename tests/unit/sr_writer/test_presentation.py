@@ -94,9 +94,35 @@ def test_words_cover_no_lesion():
 
 
 def test_words_where_a_lesion_fills_the_image():
-    """Words are written even where no place is free."""
+    """No place is free, and words never cover a lesion: the outline stands alone."""
     state = state_of(mr_series((1, 32, 24)), segmented(np.ones((1, 32, 24), dtype=bool)))
-    assert len(state.GraphicAnnotationSequence[0].TextObjectSequence) == 1
+    assert "TextObjectSequence" not in state.GraphicAnnotationSequence[0]
+
+
+def test_words_never_cover_a_box_however_many_there_are():
+    """Those that find no place are left out."""
+    boxes = [(3 * column, 3 * row, 3 * column + 2, 3 * row + 2) for row in range(12) for column in range(9)]
+    state = state_of([radiograph()], detected(*boxes))
+    (annotation,) = state.GraphicAnnotationSequence
+    drawn = np.zeros((40, 30), bool)
+    for left, top, right, bottom in boxes:
+        drawn[top:bottom, left:right] = True
+    for text in annotation.get("TextObjectSequence", []):
+        (left, top), (right, bottom) = text.BoundingBoxTopLeftHandCorner, text.BoundingBoxBottomRightHandCorner
+        assert not drawn[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))].any()
+
+
+def test_a_width_that_is_none_is_not_carried():
+    """Window Width of 0 shows nothing (C.11.2.1.2.1)."""
+    state = state_of(mr_series(SHAPE, WindowWidth="0"), segmented(FIRST))
+    assert "SoftcopyVOILUTSequence" not in state
+
+
+def test_pixels_that_are_not_square_stay_so_without_a_spacing():
+    """By Pixel Aspect Ratio."""
+    image = radiograph(ImagerPixelSpacing=None, PixelAspectRatio=["2", "1"])
+    (area,) = state_of([image], detected((1, 1, 9, 9))).DisplayedAreaSelectionSequence
+    assert list(area.PresentationPixelAspectRatio) == [2, 1]
 
 
 def test_numbers_stand_on_the_main_slice_only():

@@ -13,8 +13,14 @@ from pydicom.uid import (
 )
 
 from inference.findings import Analysis, HeatMap, Segment, StageRun, VolumeAnalysis
+from sr_writer import encode as encoding
+from sr_writer.colour import COLOURS
+from sr_writer.described import describe
 from sr_writer.profiles import PROFILES, Profile, ReportWhen, ResultKind, SegmentationForm, SegmentPer
+from sr_writer.provenance import Predecessor, provenance_of
 from tests.builders.analyses import (
+    EQUIPMENT,
+    WHEN,
     analysis_of,
     classified,
     detected,
@@ -168,6 +174,55 @@ def test_one_segment_may_hold_all_lesions_of_a_kind():
     assert volume.value == 3.0  # 1 ml and 2 ml
 
 
+def test_lesions_that_overlap_are_no_label_map():
+    """It has one segment for each voxel: nothing may be lost, so that the segmentation is binary."""
+    segmentation, _ = results_of(Profile(SEG, segmentation=SegmentationForm.LABELMAP), segmented(FIRST, FIRST))
+    assert segmentation.SegmentationType == "BINARY"
+    assert np.array_equal(masks_in(segmentation, IMAGES)[..., 1] > 0, FIRST)
+
+
+def test_a_finding_has_one_colour():
+    """In segmentation and snapshots, whatever else was found before it."""
+    made = results_of(PROFILES["ohif"], detected((2, 2, 6, 6)), segmented(FIRST))
+    segmentation, _, *pictures = made
+    lab = segmentation.SegmentSequence[0].RecommendedDisplayCIELabValue
+    assert list(lab) == list(hd.color.CIELabColor.from_rgb(*COLOURS[0]).value)
+    shown = next(each for each in pictures if each.SourceImageSequence[0].ReferencedSOPInstanceUID
+                 == IMAGES[1].SOPInstanceUID)  # fmt: skip
+    assert (shown.pixel_array == COLOURS[0]).all(axis=2).any()
+
+
+def test_images_are_named_as_viewers_number_them():
+    """By Instance Number, which runs the other way here."""
+    images = mr_series(SHAPE, descending=True)[::-1]  # as a reader stacks them
+    run = segmented(FIRST)
+    _, report = results_of(Profile(SEG), run, images=images)
+    (described,) = describe(
+        analysis_of(images, run), provenance_of(analysis_of(images, run), headers_of(*images), EQUIPMENT, WHEN),
+        SegmentPer.LESION,
+    )  # fmt: skip
+    first, last = (images[index].InstanceNumber for index in (1, 2))
+    assert described.findings[0].seen_on == f"images {first} to {last}"
+    assert report.Modality == "SR"
+
+
+def test_whether_names_are_burned_in_is_told_only_where_it_is_known():
+    """An image that states nothing may have them."""
+    stated = mr_series(SHAPE, BurnedInAnnotation="NO")
+    for images, told in ((IMAGES, None), (stated, "NO")):
+        (picture,) = results_of(PROFILES["snapshot-only"], segmented(FIRST), images=images)
+        assert picture.get("BurnedInAnnotation") == told
+
+
+def test_a_peer_that_wants_findings_only_learns_that_there_are_none_any_more():
+    """Where an earlier report may have told it of some."""
+    profile = Profile(SEG, report=ReportWhen.FOUND)
+    before = Predecessor("1.2.840.10008.5.1.4.1.1.88.34", "2.25.1", "2.25.2", ("tumour 1 is not found any more.",))
+    analysis, sources = analysis_of(IMAGES, segmented()), headers_of(*IMAGES)
+    (report,) = encoding.encode(analysis, sources, EQUIPMENT, WHEN, profile, [before])
+    assert report.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].SeriesInstanceUID == "2.25.2"
+
+
 def test_a_single_lesion_is_its_kind():
     """Then a segment for the kind is the lesion's own."""
     lesions = results_of(Profile(SEG), segmented(FIRST))
@@ -182,7 +237,7 @@ def test_a_snapshot_shows_the_key_slice_with_its_outline():
     assert first.SeriesInstanceUID == second.SeriesInstanceUID
     assert first.SeriesInstanceUID not in {image.SeriesInstanceUID for image in IMAGES}
     assert first.SourceImageSequence[0].ReferencedSOPInstanceUID == IMAGES[1].SOPInstanceUID
-    assert (first.PhotometricInterpretation, first.BitsStored, first.BurnedInAnnotation) == ("RGB", 8, "NO")
+    assert (first.PhotometricInterpretation, first.BitsStored, first.get("BurnedInAnnotation")) == ("RGB", 8, None)
     pixels = first.pixel_array.astype(int)
     coloured = (pixels.max(axis=2) - pixels.min(axis=2)) > 60
     assert coloured.any()

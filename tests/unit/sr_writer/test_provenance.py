@@ -100,6 +100,15 @@ def test_another_analysis_has_other_uids(other):
     assert not set(uids(analysis_of(IMAGES, segmented(MASK)))) & set(uids(other))
 
 
+def test_a_corrected_patient_has_other_uids():
+    """Results of the same images under another name or ID are other objects; the lesion stays the lesion."""
+    corrected = headers_of(*mr_series(SHAPE, PatientID="CORRECTED"))
+    analysis = analysis_of(IMAGES, segmented(MASK))
+    before, after = (encode(analysis, sources, EQUIPMENT, WHEN) for sources in (SOURCES, corrected))
+    assert not {each.SOPInstanceUID for each in before} & {each.SOPInstanceUID for each in after}
+    assert before[0].SegmentSequence[0].TrackingUID == after[0].SegmentSequence[0].TrackingUID
+
+
 def test_another_node_version_has_other_uids():
     """A new node may encode differently, so its objects are others."""
     newer = dataclasses.replace(EQUIPMENT, software_versions="0.2.0")

@@ -91,6 +91,21 @@ def test_with_nonsense_in_any_attribute(kind, keyword):
     results_of(kind, sources)
 
 
+@pytest.mark.filterwarnings("ignore")  # pydicom's about the values
+@pytest.mark.parametrize("kind", SOURCES)
+def test_with_codes_and_requests_that_break_the_rules(kind):
+    """In sequences, too: meanings and identifiers that are too long, codes without a scheme."""
+    sources = headers_of(*SOURCES[kind][0])
+    for source in sources.values():
+        request, code, empty = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+        code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "1", "99X", "m" * 80
+        empty.CodeValue = "2"
+        request.RequestedProcedureID, request.AccessionNumber = "r" * 30, "a" * 30
+        request.RequestedProcedureCodeSequence = [empty, code]
+        source.RequestAttributesSequence, source.ProcedureCodeSequence = [request], [code, empty]
+    results_of(kind, sources)
+
+
 @pytest.mark.parametrize("kind", SOURCES)
 def test_with_nothing_but_identity_and_grid(kind):
     """All at once."""
