@@ -131,7 +131,10 @@ class Outbox:
                 self._fail([delivery], error)
             except DeliveryError as error:
                 waiting_jobs.add(delivery.job_id)
-                self._fail([later for later in due[index:] if later.job_id == delivery.job_id], error)
+                # what is refused in vain is given up alone: it stands in the way of those behind it no more
+                is_last_try = self._is_in_vain(delivery) and not isinstance(error, PeerUnreachable)
+                behind = [] if is_last_try else [each for each in due[index + 1 :] if each.job_id == delivery.job_id]
+                self._fail([delivery, *behind], error)
                 if isinstance(error, PeerUnreachable):
                     break
             else:
@@ -145,8 +148,7 @@ class Outbox:
         delay_s = retry_delay_s(deliveries[0].attempt, self._jitter)
         dead = 0
         for delivery in deliveries:
-            in_vain = is_in_vain(delivery.failing_since, give_up_after_s=self._give_up_after_s, now=now)
-            if error.retryable and not in_vain:
+            if error.retryable and not self._is_in_vain(delivery):
                 self._store.postpone(delivery.delivery_id, reason=str(error), due_at=now + delay_s, now=now)
             else:
                 told = f"in vain for {self._give_up_after_s / 3600:g} hours: {error}" if error.retryable else str(error)
@@ -160,6 +162,9 @@ class Outbox:
                 _LOGGER.warning(
                     "%d objects for %s %s: %s", number, deliveries[0].peer, fate, error, extra={"action": action}
                 )
+
+    def _is_in_vain(self, delivery: Delivery) -> bool:
+        return is_in_vain(delivery.failing_since, give_up_after_s=self._give_up_after_s, now=self._clock())
 
     def _bury(self, due: Iterable[Delivery]) -> None:
         for delivery in due:

@@ -243,8 +243,9 @@ DELETE FROM job WHERE study_instance_uid = :study_instance_uid;
 DELETE FROM instance WHERE study_instance_uid = :study_instance_uid;
 
 -- name: studies_done_with
--- Studies, or the `only` one, of which nothing is under way, held, failed, on its way or dead; the one that has been
--- left alone for longest first. A study of which no image came has no job, and nothing to wait for.
+-- Studies, or the `only` one, that are done: no job is under way, the newest is neither held nor failed, and no delivery
+-- is on its way or dead. An older job that was held or failed does not count: the newest saw all that it saw. A study
+-- of which no image came has no job, and nothing to wait for. The one that has been left alone for longest comes first.
 SELECT study.study_instance_uid, max(received_at, coalesce(finished_at, received_at)) AS last_at
 FROM (
     SELECT study_instance_uid, max(received_at) AS received_at FROM instance
@@ -253,7 +254,13 @@ FROM (
     SELECT study_instance_uid, max(finished_at) AS finished_at FROM job GROUP BY study_instance_uid
 ) AS work USING (study_instance_uid)
 WHERE NOT EXISTS (
-    SELECT 1 FROM job WHERE job.study_instance_uid = study.study_instance_uid AND job.state <> 'done'
+    SELECT 1 FROM job WHERE job.study_instance_uid = study.study_instance_uid AND (
+        job.state NOT IN ('done', 'held', 'failed')
+        OR job.state <> 'done' AND NOT EXISTS (
+            SELECT 1 FROM job AS later
+            WHERE later.study_instance_uid = job.study_instance_uid AND later.job_id > job.job_id
+        )
+    )
 ) AND NOT EXISTS (
     SELECT 1 FROM job JOIN delivery USING (job_id)
     WHERE job.study_instance_uid = study.study_instance_uid AND delivery.state NOT IN ('sent', 'committed')

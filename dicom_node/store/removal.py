@@ -54,7 +54,7 @@ class Removal(Ledger):
     def left_alone(self) -> tuple[LeftAlone, ...]:
         """The studies that may expire, the one that has been left alone for longest first.
 
-        None of their jobs is under way, held or failed, and every delivery has arrived.
+        They stand as done, none of their jobs is under way, and every delivery of every job has arrived.
         """
         found = self._run("studies_done_with", only=None)
         return tuple(LeftAlone(row["study_instance_uid"], row["last_at"]) for row in found)

@@ -256,6 +256,23 @@ def test_what_fails_for_too_long_is_dead_with_its_last_reason(deliveries, tmp_pa
     assert re.fullmatch(r"in vain for 1 hours: no connection to .*", deliveries.buried[first])
 
 
+def test_what_is_refused_for_too_long_lets_those_behind_it_go(peer, deliveries, tmp_path):
+    """Only the object that its peer has no room for is given up; the next one of its job arrives."""
+    clock, paths = Clock(), [saved(dataset, tmp_path) for dataset in image_series()[:2]]
+    for path in paths:
+        deliveries.add(path, peer="peer")
+    full = paths[0].stem
+    destination = peer(lambda event: 0xA700 if event.request.AffectedSOPInstanceUID == full else 0)
+    outbox = outbox_for(deliveries, destination, clock=clock)
+    outbox.deliver_due()
+    assert deliveries.waiting.keys() == {1, 2}
+    clock.now += GIVE_UP_AFTER_S
+    outbox.deliver_due()
+    assert "0xA700" in deliveries.buried[1]
+    outbox.deliver_due()
+    assert deliveries.statuses == {2: 0}
+
+
 def test_a_final_refusal_is_dead_with_its_reason(peer, deliveries, tmp_path):
     """A rejected object waits for a person; the rest of its job goes on."""
     answers = iter([status_of(0xA900, "not ours"), status_of(0)])

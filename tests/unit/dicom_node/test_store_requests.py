@@ -254,6 +254,19 @@ def test_forgotten_is_forgotten(store, path):
     assert event.reason.startswith("by request: 1 received objects, 2 results, 1 conflicts and 8 events")
 
 
+def test_the_file_itself_forgets(path):
+    """Not even its free pages have the UID, once the write-ahead log is written back."""
+    study = "1.2.276.0.987654321"
+    store = Store.open(path)
+    done(store, "SEG", "SR", study=study)
+    store.close()
+    assert study.encode() in path.read_bytes()
+    store = Store.open(path)
+    store.forget(study, discard=Discarded(), now=300.0)
+    store.close()
+    assert study.encode() not in path.read_bytes()
+
+
 def test_forgetting_twice_is_once(store):
     """A whole UID that was forgotten is told as such, the beginning of one and a strange one are not known."""
     done(store, "SR")
@@ -345,6 +358,25 @@ def test_only_studies_done_with_are_left_alone(store):
         store.forget(STUDY, discard=Discarded(), now=600.0)
     receive(store, 2, study="1.5.2", now=600.0)
     assert [study.study_instance_uid for study in store.left_alone()] == ["1.5.1"]
+
+
+def test_a_job_that_failed_before_a_later_one_succeeded_keeps_no_study(store):
+    """The later one saw all images; a dead delivery of the first one does keep it, until it is sent again."""
+    held(store)
+    assert store.left_alone() == ()
+    store.rerun(STUDY, now=300.0)
+    job = store.claim("w2", now=301.0, lease_s=LEASE_S)
+    assert store.finish(job.job_id, "w2", **ANALYSED, results=going([result("SR")], ["PACS"]), now=302.0)
+    [delivery] = store.due(now=303.0)
+    store.dead(delivery.delivery_id, reason="no", now=304.0)
+    store.rerun(STUDY, now=310.0)
+    job = store.claim("w2", now=311.0, lease_s=LEASE_S)
+    assert store.finish(job.job_id, "w2", **ANALYSED, results=[], now=312.0)
+    assert [job.state for job in store.history(STUDY).jobs] == ["held", "failed", "done"]
+    assert store.left_alone() == ()
+    store.resend(STUDY, peer=None, everything=False, now=320.0)
+    store.sent(delivery.delivery_id, status=0, now=321.0)
+    assert store.left_alone() == (LeftAlone(STUDY, 312.0),)
 
 
 def test_an_expired_study_leaves_a_count(store):
