@@ -95,6 +95,15 @@ def test_studies_are_removed_only_where_a_limit_is_set(settings, tmp_path):
     store.close()
 
 
+def test_what_a_broken_removal_left_is_deleted_at_the_start(settings):
+    """Killed between the commit and the deletion."""
+    left = settings.node.storage / "removed" / "1f" / "spool" / "1.2.dcm"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"")
+    Node(settings).stop()
+    assert list((settings.node.storage / "removed").iterdir()) == []
+
+
 def test_a_node_answers_between_start_and_stop(settings):
     """And can be started again on the same folder."""
     here = Destination("node", "AINODE", HOST, settings.node.port)

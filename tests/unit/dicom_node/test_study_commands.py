@@ -9,6 +9,7 @@ from dicom_node.cli import app
 from dicom_node.domain.errors import NodeError
 from dicom_node.spool import Spool
 from dicom_node.store import Store
+from dicom_node.study_folders import StudyFolders
 from dicom_node.summary import summarise
 from tests.builders.analyses import analysis_of, classified
 from tests.builders.command import run, write_config
@@ -98,6 +99,24 @@ def test_forgetting_takes_the_files_too(store, config, tmp_path):
     assert [replied("forget", STUDY, "--config", config) for _ in range(2)] == [True, False]
     assert [path for path in (tmp_path / "var").rglob("*") if STUDY in path.name or path.suffix == ".dcm"] == []
     assert store.studies() == ()
+
+
+def test_a_removal_that_was_broken_off_can_be_repeated(store, config, tmp_path):
+    """Killed between the renaming of its folders and the commit: the study still stands, and goes the next time."""
+    receive(store, 1)
+    Spool(tmp_path / "var").write_result(STUDY, mr_series()[0])
+    folders = StudyFolders(tmp_path / "var")
+
+    def broken_off(study, conflicts):
+        folders.discard(study, conflicts)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.forget(STUDY, discard=broken_off, now=200.0)
+    assert [study.study_instance_uid for study in store.studies()] == [STUDY]
+    assert replied("forget", STUDY, "--config", config)
+    assert store.studies() == ()
+    assert list((tmp_path / "var").rglob("*.dcm")) == []
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "status"])
