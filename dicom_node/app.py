@@ -16,12 +16,14 @@ from dicom_node.domain.study import InstanceKind
 from dicom_node.intake import AllowedPeer, Rejected, admit, classify_object, make_room
 from dicom_node.outbox import Outbox
 from dicom_node.receiving import Receiver
+from dicom_node.retention import Limits, Retention
 from dicom_node.schedule import Schedule, Task
 from dicom_node.scp import AssociationRequest, Listener, StorageScp
 from dicom_node.settings import Settings
 from dicom_node.settling import settle_quiet_studies
 from dicom_node.spool import Spool
 from dicom_node.store import Store
+from dicom_node.study_folders import StudyFolders
 from dicom_node.worker_process import WorkerProcess
 from inference.stages import CascadeError, load_cascade
 from sr_writer.provenance import is_own_uid
@@ -32,6 +34,7 @@ _SETTLE_EVERY_S = 0.5
 _WAKE_EVERY_S = 0.5
 _DELIVER_EVERY_S = 0.5
 _BURY_EVERY_S = 60.0
+_RETAIN_EVERY_S = 600.0
 #: How long each part may take to finish what it is doing when the node stops.
 _GRACE_S = 8.0
 
@@ -46,6 +49,8 @@ class Node:
         self.store = Store.open(settings.database)
         self._spool = Spool(settings.node.storage)
         self._spool.sweep()
+        folders = StudyFolders(settings.node.storage)
+        folders.sweep()
         self._worker = WorkerProcess(settings)
         self._outbox = Outbox(
             self.store,
@@ -53,6 +58,7 @@ class Node:
             settings.node.ae_title,
             clock,
             random.Random(),  # spreads retries, guards nothing
+            settings.deliver.give_up_after_hours * 3600,
         )
         self._scp = StorageScp(
             Listener(settings.node.ae_title, settings.node.host, settings.node.port),
@@ -66,6 +72,7 @@ class Node:
                 Task("settle", _SETTLE_EVERY_S, self._settle),
                 Task("wake the worker", _WAKE_EVERY_S, self._worker.tick),
                 Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
+                *retention_tasks(settings, self.store, folders, clock),
                 *(
                     Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._outbox.deliver_due_to, peer))
                     for peer in settings.deliver.peers
@@ -100,6 +107,17 @@ class Node:
 
     def _classify(self, sop_class_uid: str, sop_instance_uid: str) -> InstanceKind:
         return classify_object(sop_class_uid, is_own=is_own_uid(sop_instance_uid))
+
+
+def retention_tasks(
+    settings: Settings, store: Store, folders: StudyFolders, clock: Callable[[], float]
+) -> tuple[Task, ...]:
+    """The removal of old studies; none where everything is kept."""
+    days, gigabytes = settings.retain.days, settings.retain.maximum_gb
+    if days is None and gigabytes is None:
+        return ()
+    limits = Limits(days, None if gigabytes is None else int(gigabytes * 1e9))
+    return (Task("retain", _RETAIN_EVERY_S, Retention(store, folders, limits, clock).keep_within_limits),)
 
 
 def admission(settings: Settings, request: AssociationRequest) -> Rejected | None:

@@ -12,7 +12,15 @@ from typing import Annotated
 import typer
 
 from dicom_node import app as composition
-from dicom_node import conformance_command, data_commands, model_commands, tables, training_commands, validate_command
+from dicom_node import (
+    conformance_command,
+    data_commands,
+    model_commands,
+    study_commands,
+    tables,
+    training_commands,
+    validate_command,
+)
 from dicom_node.checks import Verdict, run_checks
 from dicom_node.domain.errors import NodeError, SettingsError
 from dicom_node.files import files_under
@@ -20,12 +28,10 @@ from dicom_node.logs import configure_logging
 from dicom_node.progress import Progress
 from dicom_node.sending import send_folder
 from dicom_node.settings import SHIPPED_CONFIG
-from dicom_node.store import Store
 from dicom_node.terminal import (
     FAILED,
     WRONG_SETTINGS,
     ConfigOption,
-    JsonOption,
     OutOption,
     err_console,
     fail,
@@ -134,27 +140,6 @@ def analyze(
 
 
 @app.command()
-def status(
-    config: ConfigOption = SHIPPED_CONFIG,
-    limit: Annotated[int, typer.Option(min=1, help="The newest so many studies.")] = 50,
-    *,
-    as_json: JsonOption = False,
-) -> None:
-    """How every study stands: received, analysed, delivered, or why not."""
-    settings = settings_of(config)
-    configure_logging("warning")
-    if not settings.database.exists():
-        fail(f"no node has worked in {settings.node.storage} yet; is this the right --config?")
-    store = Store.open(settings.database)
-    studies = store.studies(limit)
-    store.close()
-    if as_json:
-        typer.echo(tables.status_json(studies))
-    else:
-        out_console.print(tables.status_table(studies))
-
-
-@app.command()
 def send(
     path: Path,
     to: Annotated[str, typer.Option("--to", help="A peer of the configuration.")],
@@ -180,6 +165,11 @@ def send(
 app.add_typer(data_commands.app, name="data")
 app.add_typer(model_commands.app, name="models")
 for command in (
+    study_commands.status,
+    study_commands.retry,
+    study_commands.resend,
+    study_commands.rerun,
+    study_commands.forget,
     conformance_command.conformance,
     training_commands.train,
     training_commands.evaluate,

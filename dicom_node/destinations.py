@@ -52,6 +52,10 @@ class DeliverSection(Section):
     """Who gets the results. Nobody, `to: []`: they stay in the storage folder."""
 
     to: tuple[DestinationSection, ...] = Field(description="a list of peers", examples=["[PACS]"])
+    #: What a peer cannot take now is tried for so long, counted from the first failure.
+    give_up_after_hours: float = Field(
+        default=72.0, strict=True, gt=0, le=8784, description="hours, above 0 and up to 8784", examples=["72"]
+    )
 
     @property
     def peers(self) -> tuple[str, ...]:

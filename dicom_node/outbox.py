@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from dicom_node.domain.delivery import Delivery, Destination, retry_delay_s
+from dicom_node.domain.delivery import Delivery, Destination, is_in_vain, retry_delay_s
 from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerUnreachable
 from dicom_node.peers import ContextWish, StorageSender, context_wish, open_storage
 
@@ -46,12 +46,14 @@ class Outbox:
         own_ae_title: str,
         clock: Callable[[], float],
         jitter: random.Random,
+        give_up_after_s: float,
     ) -> None:
         self._store = store
         self._destinations = destinations
         self._own_ae_title = own_ae_title
         self._clock = clock
         self._jitter = jitter
+        self._give_up_after_s = give_up_after_s
         self._busy = {peer: threading.Lock() for peer in destinations}
         self._stopping = threading.Event()
 
@@ -129,7 +131,10 @@ class Outbox:
                 self._fail([delivery], error)
             except DeliveryError as error:
                 waiting_jobs.add(delivery.job_id)
-                self._fail([later for later in due[index:] if later.job_id == delivery.job_id], error)
+                # what is refused in vain is given up alone: it stands in the way of those behind it no more
+                is_last_try = self._is_in_vain(delivery) and not isinstance(error, PeerUnreachable)
+                behind = [] if is_last_try else [each for each in due[index + 1 :] if each.job_id == delivery.job_id]
+                self._fail([delivery, *behind], error)
                 if isinstance(error, PeerUnreachable):
                     break
             else:
@@ -138,27 +143,31 @@ class Outbox:
         return arrived
 
     def _fail(self, deliveries: Sequence[Delivery], error: DeliveryError) -> None:
-        """Put all off to one time, so that they come again in their order; or give all up when trying is in vain."""
+        """Put all off to one time, so that they come again in their order; or give up those that are tried in vain."""
         now = self._clock()
         delay_s = retry_delay_s(deliveries[0].attempt, self._jitter)
+        dead = 0
         for delivery in deliveries:
-            if error.retryable:
+            if error.retryable and not self._is_in_vain(delivery):
                 self._store.postpone(delivery.delivery_id, reason=str(error), due_at=now + delay_s, now=now)
             else:
-                self._store.dead(delivery.delivery_id, reason=str(error), now=now)
-        _LOGGER.warning(
-            "%d objects for %s %s: %s",
-            len(deliveries),
-            deliveries[0].peer,
-            f"wait {delay_s:.0f} s" if error.retryable else "are given up",
-            error,
-            extra={"action": "delivery_postponed" if error.retryable else "delivery_dead"},
-        )
+                told = f"in vain for {self._give_up_after_s / 3600:g} hours: {error}" if error.retryable else str(error)
+                self._store.dead(delivery.delivery_id, reason=told, now=now)
+                dead += 1
+        for number, fate, action in (
+            (len(deliveries) - dead, f"wait {delay_s:.0f} s", "delivery_postponed"),
+            (dead, "are given up", "delivery_dead"),
+        ):
+            if number:
+                _LOGGER.warning(
+                    "%d objects for %s %s: %s", number, deliveries[0].peer, fate, error, extra={"action": action}
+                )
+
+    def _is_in_vain(self, delivery: Delivery) -> bool:
+        return is_in_vain(delivery.failing_since, give_up_after_s=self._give_up_after_s, now=self._clock())
 
     def _bury(self, due: Iterable[Delivery]) -> None:
         for delivery in due:
             if delivery.peer not in self._destinations:
-                reason = (
-                    f"no destination is named {delivery.peer}; add the peer to deliver.to and send the result by hand"
-                )
+                reason = f"no destination is named {delivery.peer}; add the peer to deliver.to, then resend the study"
                 self._fail([delivery], ObjectRejected(reason))

@@ -142,7 +142,7 @@ class StorageSender:
         )
 
     def _judge(self, response: Dataset, path: Path) -> int:
-        if "Status" not in response:
+        if response.get("Status") is None:
             # pynetdicom's way to say: time-out, abort or an invalid response; it may still think to be associated
             self._lost = True
             raise PeerUnreachable(f"{self._destination} gave no answer to {path.name}")
@@ -279,7 +279,7 @@ def _why_not(
 
 
 def _final_status(response: Dataset, destination: Destination, service: str) -> None:
-    if "Status" not in response:
+    if response.get("Status") is None:
         raise PeerUnreachable(f"{destination} gave no answer to the {service}")
     if response.Status != 0:
         comment = f" ({response.ErrorComment})" if response.get("ErrorComment") else ""

@@ -92,6 +92,8 @@ class Receiver:
             receipt = self._register.record_instance(instance, calling_ae=arrival.calling_ae_title, now=now)
         except StoreError as error:
             raise OutOfResources(f"{address.sop_instance_uid} is on disk but cannot be recorded: {error}") from error
+        if not kept.path.exists():  # its study was removed between the two: now that its row stands, this one stays
+            kept = self._spool.keep(address, arrival.dataset, meta)
         if receipt is Receipt.CONFLICT:
             instance = replace(instance, path=self._set_aside(kept, address))
         return Recorded(instance, receipt)

@@ -5,6 +5,8 @@
     <root>/conflicts/<study>/<sop>.<digest>.dcm  the same SOP Instance UID with other bytes, kept aside for a person
     <root>/results/<study>/<sop>.dcm             made by this node
 
+What is removed goes by whole studies: study_folders.py.
+
 Every path is built from UIDs that were checked first: nothing a sender writes can leave the folder.
 """
 
@@ -41,6 +43,8 @@ _GROUP_LENGTH_AT = len(_PREAMBLE) + 8
 _META_FROM = _GROUP_LENGTH_AT + 4
 
 DEFAULT_MINIMUM_FREE_BYTES = 1 << 30
+#: The folders that have one folder a study.
+BY_STUDY = ("spool", "conflicts", "results")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +75,21 @@ def checked_uid(uid: str, keyword: str) -> str:
     return uid
 
 
+def conflict_name(sop_instance_uid: str, digest: str) -> str:
+    """What a file in conflicts/ is called."""
+    return f"{sop_instance_uid}.{digest[:16]}.dcm"
+
+
 class Spool:
     """The folder of received and produced instances. Safe for many threads of one process."""
 
     def __init__(self, root: Path, minimum_free_bytes: int = DEFAULT_MINIMUM_FREE_BYTES) -> None:
         self._incoming = root / "incoming"
-        self._received = root / "spool"
-        self._conflicts = root / "conflicts"
-        self._results = root / "results"
+        self._received, self._conflicts, self._results = (root / name for name in BY_STUDY)
         self._minimum_free_bytes = minimum_free_bytes
         self._placing = threading.Lock()
         for folder in (self._incoming, self._received, self._conflicts, self._results):
-            _make_folder(folder)
+            make_folder(folder)
 
     def keep(self, address: InstanceAddress, dataset: bytes, meta: FileMetaDataset) -> Kept:
         """Write a received data set, byte for byte, behind a file meta information made from `meta`.
@@ -94,7 +101,7 @@ class Spool:
         study, sop = checked_address(address)
         final = self._received / study / address.series_instance_uid / f"{sop}.dcm"
         digest = hashlib.sha256(dataset).hexdigest()
-        aside = self._conflicts / study / f"{sop}.{digest[:16]}.dcm"
+        aside = self._conflicts / study / conflict_name(sop, digest)
         header = _header(meta)
         try:
             part = self._write_part(header, dataset)
@@ -108,12 +115,12 @@ class Spool:
 
         Raises OutOfResources when the disk says no.
         """
-        aside = self._conflicts / address.study_instance_uid / f"{address.sop_instance_uid}.{kept.digest[:16]}.dcm"
+        aside = self._conflicts / address.study_instance_uid / conflict_name(address.sop_instance_uid, kept.digest)
         try:
-            _make_folder(aside.parent)
+            make_folder(aside.parent)
             kept.path.replace(aside)
-            _sync_folder(aside.parent)
-            _sync_folder(kept.path.parent)
+            sync_folder(aside.parent)
+            sync_folder(kept.path.parent)
         except OSError as error:
             raise OutOfResources(f"{kept.path.name} cannot be set aside: {error.strerror or error}") from error
         return aside
@@ -170,9 +177,9 @@ class Spool:
             with self._placing:
                 new = not final.exists()
                 path = final if new or _digest_of(final) == digest else aside
-                _make_folder(path.parent)
+                make_folder(path.parent)
                 part.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError:
             part.unlink(missing_ok=True)
             raise
@@ -180,9 +187,9 @@ class Spool:
 
     def _move(self, part: Path, final: Path) -> None:
         try:
-            _make_folder(final.parent)
+            make_folder(final.parent)
             part.replace(final)
-            _sync_folder(final.parent)
+            sync_folder(final.parent)
         except OSError:
             part.unlink(missing_ok=True)
             raise
@@ -227,16 +234,17 @@ def _write_whole(file: io.FileIO, chunk: bytes | memoryview) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make `folder` and its missing parents, each entered durably in the folder above."""
     if folder.is_dir():
         return
-    _make_folder(folder.parent)
+    make_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have what was entered in `folder` or taken out of it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

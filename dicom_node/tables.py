@@ -78,7 +78,7 @@ def status_table(studies: Sequence[StudyStatus]) -> Table:
         _add(
             table,
             study.study_instance_uid,
-            _time(study.received_at) or "",
+            time_text(study.received_at) or "",
             str(study.image_count),
             str(study.state),
             study.outcome or "",
@@ -91,7 +91,7 @@ def status_table(studies: Sequence[StudyStatus]) -> Table:
 
 def status_json(studies: Sequence[StudyStatus]) -> str:
     """How each study stands; times are ISO 8601, UTC."""
-    return json.dumps([_status_record(study) for study in studies], indent=2, default=str)
+    return json.dumps([status_record(study) for study in studies], indent=2, default=str)
 
 
 def models_table(versions: Sequence[InstalledVersion]) -> Table:
@@ -198,15 +198,17 @@ def _add(table: Table, *cells: str | Text) -> None:
     table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
-def _status_record(study: StudyStatus) -> dict[str, object]:
+def status_record(study: StudyStatus) -> dict[str, object]:
+    """How a study stands, for JSON."""
     record = asdict(study)
     for key in ("received_at", "last_image_at", "settled_at", "finished_at"):
-        record[key] = _time(record[key])
+        record[key] = time_text(record[key])
     record["summary"] = json.loads(study.summary) if study.summary else None
     return record
 
 
-def _time(seconds: float | None) -> str | None:
+def time_text(seconds: float | None) -> str | None:
+    """A time in seconds since the epoch as ISO 8601, UTC."""
     if seconds is None:
         return None
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")

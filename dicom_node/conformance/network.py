@@ -66,10 +66,12 @@ class Status:
 #: What becomes of a result, by what its peer answered.
 REACTIONS: dict[Answer, str] = {
     Answer.ARRIVED: "The object has arrived; a status other than 0000 is written to the log.",
-    Answer.LATER: "The object and those of its analysis after it are sent again later.",
+    Answer.LATER: "The object and those of its analysis after it are sent again later, as after a failure below.",
     Answer.NEVER: "The object is given up, with the status as its reason; a person must look.",
 }
-_RETRIED = "It is tried again later, without a limit of tries."
+_RETRIED = (
+    "It is tried again later, until `deliver.give_up_after_hours` after the first failure; then a person must look."
+)
 _GIVEN_UP = "The objects are given up, with the reason; a person must look."
 
 

@@ -9,14 +9,30 @@ from pathlib import Path
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands."""
+    """Where a delivery stands; see TRANSITIONS for what may follow."""
 
     #: Not yet sent, or to be tried again at its due time.
     PENDING = "pending"
     #: The peer answered success or a warning.
     SENT = "sent"
-    #: Final refusal by the peer; kept for a person.
+    #: The peer has promised to keep it (PS3.4 Annex J, storage commitment).
+    COMMITTED = "committed"
+    #: Refused for good, or in vain for too long; kept for a person.
     DEAD = "dead"
+
+
+#: The node's own table. A pair that is not here is a programming error. Back to PENDING: a person had it sent again.
+TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
+    DeliveryState.PENDING: frozenset({DeliveryState.SENT, DeliveryState.DEAD}),
+    DeliveryState.SENT: frozenset({DeliveryState.COMMITTED, DeliveryState.PENDING}),
+    DeliveryState.COMMITTED: frozenset({DeliveryState.PENDING}),
+    DeliveryState.DEAD: frozenset({DeliveryState.PENDING}),
+}
+
+
+def may_follow(now: DeliveryState, then: DeliveryState) -> bool:
+    """Whether the table allows the step."""
+    return then in TRANSITIONS[now]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +90,8 @@ class Delivery:
     sop_class_uid: str
     sop_instance_uid: str
     attempt: int
+    #: When the first of the tries in vain was, in seconds since the epoch, UTC; None when none was.
+    failing_since: float | None
 
 
 FIRST_DELAY_S = 2.0
@@ -87,3 +105,8 @@ def retry_delay_s(attempt: int, jitter: random.Random) -> float:
     so that many waiting objects do not all knock at once."""
     delay: float = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
     return delay * (1 + jitter.random() / 4)
+
+
+def is_in_vain(failing_since: float | None, *, give_up_after_s: float, now: float) -> bool:
+    """Whether tries have failed for so long that there shall be no other; the first failure never is in vain."""
+    return failing_since is not None and now - failing_since >= give_up_after_s

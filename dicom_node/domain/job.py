@@ -33,9 +33,11 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     # back to READY: its lease ran out, or it failed and may be tried again
     JobState.RUNNING: frozenset({JobState.DELIVERING, JobState.DONE, JobState.READY, JobState.HELD, JobState.FAILED}),
     JobState.DELIVERING: frozenset({JobState.DONE, JobState.FAILED}),
-    JobState.DONE: frozenset(),
+    # back to DELIVERING: a person had results sent again
+    JobState.DONE: frozenset({JobState.DELIVERING}),
+    # back to READY: a person let it go on
     JobState.HELD: frozenset({JobState.READY}),
-    JobState.FAILED: frozenset({JobState.READY}),
+    JobState.FAILED: frozenset({JobState.READY, JobState.DELIVERING}),
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_node.domain.delivery import DeliveryState
+from dicom_node.domain.job import JobState
 
 #: The state of a study of which everything received is no image, so that it has no job.
 NOTHING_TO_ANALYSE = "nothing to analyse"
@@ -53,6 +54,54 @@ class StudyStatus:
     summary: str | None
     #: In sending order.
     deliveries: tuple[DeliveryStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """One job of a study. Times are seconds since the epoch, UTC."""
+
+    job_id: int
+    state: JobState
+    outcome: str | None
+    #: Why it stands where it stands.
+    reason: str
+    #: How often a worker has claimed it.
+    attempt: int
+    #: When its first image came, or when a person asked for it.
+    opened_at: float
+    settled_at: float | None
+    #: When its analysis ended, well or not.
+    finished_at: float | None
+    #: In sending order.
+    deliveries: tuple[DeliveryStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyHistory:
+    """One study in full: how it stands, its jobs and what happened, both oldest first."""
+
+    study: StudyStatus
+    jobs: tuple[JobStatus, ...]
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """A study that nothing and nobody waits for."""
+
+    study_instance_uid: str
+    #: When its last object came or its last analysis ended, whichever was later; seconds since the epoch, UTC.
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a person's request for one study. The same request again changes nothing, and says so."""
+
+    study_instance_uid: str
+    changed: bool
+    #: One sentence without a full stop.
+    told: str
 
 
 @dataclass(frozen=True, slots=True)

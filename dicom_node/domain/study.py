@@ -18,6 +18,16 @@ class InstanceKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ConflictingObject:
+    """An object that was kept aside, since another one has its SOP Instance UID."""
+
+    study_instance_uid: str
+    sop_instance_uid: str
+    #: Of its data set, hex sha256.
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """One received instance, safely on disk at `path`."""
 

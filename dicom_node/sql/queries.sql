@@ -69,6 +69,10 @@ UPDATE job SET settled_at = :settled_at WHERE job_id = :job_id;
 -- What the analysis came to.
 UPDATE job SET outcome = :outcome, summary = :summary WHERE job_id = :job_id;
 
+-- name: begin_anew
+-- A person lets it go on: it has all its attempts again.
+UPDATE job SET attempt = 0, finished_at = NULL WHERE job_id = :job_id;
+
 -- name: note_finished
 -- When the analysis ended, well or not.
 UPDATE job SET finished_at = :now WHERE job_id = :job_id;
@@ -116,7 +120,7 @@ FROM delivery JOIN result USING (result_id, job_id) JOIN job USING (job_id) WHER
 -- name: deliveries_due
 -- What may be sent now, in sending order. An object of the same job and peer that waits holds back all behind it,
 -- since a report must not arrive before the segmentation it refers to.
-SELECT delivery_id, job_id, peer, path, sop_class_uid, sop_instance_uid, attempt
+SELECT delivery_id, job_id, peer, path, sop_class_uid, sop_instance_uid, attempt, failing_since
 FROM delivery JOIN result USING (result_id, job_id)
 WHERE state = 'pending' AND due_at <= :now AND NOT EXISTS (
     SELECT 1 FROM delivery AS ahead
@@ -126,11 +130,24 @@ WHERE state = 'pending' AND due_at <= :now AND NOT EXISTS (
 
 -- name: postpone_delivery
 -- One try more, later.
-UPDATE delivery SET attempt = attempt + 1, reason = :reason, due_at = :due_at WHERE delivery_id = :delivery_id;
+UPDATE delivery SET attempt = attempt + 1, reason = :reason, due_at = :due_at,
+                    failing_since = coalesce(failing_since, :now)
+WHERE delivery_id = :delivery_id;
 
 -- name: decide_delivery
 -- The end of a delivery.
 UPDATE delivery SET state = :state, reason = :reason, status = :status WHERE delivery_id = :delivery_id;
+
+-- name: deliveries_of_study
+-- Every delivery of every job of a study, in sending order, with what is told about it.
+SELECT delivery_id, job_id, peer, delivery.state AS state, delivery.reason AS reason, modality, study_instance_uid
+FROM delivery JOIN result USING (result_id, job_id) JOIN job USING (job_id)
+WHERE study_instance_uid = :study_instance_uid ORDER BY delivery_id;
+
+-- name: send_again
+-- A decided delivery begins anew, due at once.
+UPDATE delivery SET state = 'pending', attempt = 1, reason = '', status = NULL, due_at = :now, failing_since = NULL
+WHERE delivery_id = :delivery_id;
 
 -- name: deliveries_of_jobs
 -- Every delivery of the jobs in a JSON array, in sending order.
@@ -139,13 +156,13 @@ FROM delivery JOIN result USING (result_id, job_id)
 WHERE job_id IN (SELECT value FROM json_each(:job_ids)) ORDER BY delivery_id;
 
 -- name: studies
--- How every study stands, by its newest job; a study of which no image came has none. Newest study first.
+-- How every study stands, or the `only` one, by its newest job; a study of which no image came has none. Newest study first.
 SELECT study.study_instance_uid, instance_count, image_count, received_at,
        job_id, state, outcome, reason, attempt, last_image_at, settled_at, finished_at, summary
 FROM (
     SELECT study_instance_uid, count(*) AS instance_count, sum(kind = 'image') AS image_count,
            min(received_at) AS received_at
-    FROM instance GROUP BY study_instance_uid
+    FROM instance WHERE study_instance_uid = coalesce(:only, study_instance_uid) GROUP BY study_instance_uid
 ) AS study
 LEFT JOIN job ON job_id = (SELECT max(job_id) FROM job AS any_job
                            WHERE any_job.study_instance_uid = study.study_instance_uid)
@@ -155,3 +172,97 @@ ORDER BY received_at DESC, study.study_instance_uid LIMIT :most;
 -- What happened to a study, in order.
 SELECT at, study_instance_uid, job_id, action, reason FROM event
 WHERE study_instance_uid = :study_instance_uid ORDER BY event_id;
+
+-- name: studies_beginning
+-- The studies whose UID begins so, at most three. A UID is digits and dots, and a colon sorts behind both.
+SELECT study_instance_uid FROM instance
+WHERE study_instance_uid >= :beginning AND study_instance_uid < :beginning || ':'
+UNION SELECT study_instance_uid FROM conflict
+WHERE study_instance_uid >= :beginning AND study_instance_uid < :beginning || ':'
+ORDER BY study_instance_uid LIMIT 3;
+
+-- name: study_exists
+-- A row if something of the study was received.
+SELECT study_instance_uid FROM instance WHERE study_instance_uid = :study_instance_uid
+UNION SELECT study_instance_uid FROM conflict WHERE study_instance_uid = :study_instance_uid;
+
+-- name: jobs_of_study
+-- Every job of a study, the oldest first.
+SELECT * FROM job WHERE study_instance_uid = :study_instance_uid ORDER BY job_id;
+
+-- name: results_of_job
+-- How many results a job has.
+SELECT count(*) AS number FROM result WHERE job_id = :job_id;
+
+-- name: leased_job_of_study
+-- The job of a study that a living worker holds.
+SELECT job_id, worker FROM job
+WHERE study_instance_uid = :study_instance_uid AND state = 'running' AND lease_until > :now;
+
+-- name: study_counts
+-- How much there is of a study.
+SELECT (SELECT count(*) FROM instance WHERE study_instance_uid = :study_instance_uid) AS instances,
+       (SELECT count(*) FROM result JOIN job USING (job_id) WHERE study_instance_uid = :study_instance_uid) AS results,
+       (SELECT count(*) FROM event WHERE study_instance_uid = :study_instance_uid) AS events;
+
+-- name: conflicts_of_study
+-- Objects in conflict that belong to a study, or contradict an object of it.
+SELECT study_instance_uid, sop_instance_uid, digest FROM conflict
+WHERE study_instance_uid = :study_instance_uid OR sop_instance_uid IN (
+    SELECT sop_instance_uid FROM instance WHERE study_instance_uid = :study_instance_uid
+);
+
+-- name: forget_deliveries
+-- All deliveries of a study.
+DELETE FROM delivery WHERE job_id IN (SELECT job_id FROM job WHERE study_instance_uid = :study_instance_uid);
+
+-- name: forget_results
+-- All results of a study.
+DELETE FROM result WHERE job_id IN (SELECT job_id FROM job WHERE study_instance_uid = :study_instance_uid);
+
+-- name: forget_events
+-- All events of a study, and those of other studies that name an object of it: a conflict's reason begins with its UID.
+DELETE FROM event WHERE study_instance_uid = :study_instance_uid OR (
+    action = 'conflict' AND substr(reason, 1, instr(reason, ' ') - 1) IN (
+        SELECT sop_instance_uid FROM instance WHERE study_instance_uid = :study_instance_uid
+    )
+);
+
+-- name: forget_conflicts
+-- All that `conflicts_of_study` names.
+DELETE FROM conflict
+WHERE study_instance_uid = :study_instance_uid OR sop_instance_uid IN (
+    SELECT sop_instance_uid FROM instance WHERE study_instance_uid = :study_instance_uid
+);
+
+-- name: forget_jobs
+-- All jobs of a study.
+DELETE FROM job WHERE study_instance_uid = :study_instance_uid;
+
+-- name: forget_instances
+-- All instances of a study.
+DELETE FROM instance WHERE study_instance_uid = :study_instance_uid;
+
+-- name: studies_done_with
+-- Studies, or the `only` one, that are done: no job is under way, the newest is neither held nor failed, and no delivery
+-- is on its way or dead. An older job that was held or failed does not count: the newest saw all that it saw. A study
+-- of which no image came has no job, and nothing to wait for. The one that has been left alone for longest comes first.
+SELECT study.study_instance_uid, max(received_at, coalesce(finished_at, received_at)) AS last_at
+FROM (
+    SELECT study_instance_uid, max(received_at) AS received_at FROM instance
+    WHERE study_instance_uid = coalesce(:only, study_instance_uid) GROUP BY study_instance_uid
+) AS study LEFT JOIN (
+    SELECT study_instance_uid, max(finished_at) AS finished_at FROM job GROUP BY study_instance_uid
+) AS work USING (study_instance_uid)
+WHERE NOT EXISTS (
+    SELECT 1 FROM job WHERE job.study_instance_uid = study.study_instance_uid AND (
+        job.state NOT IN ('done', 'held', 'failed')
+        OR job.state <> 'done' AND NOT EXISTS (
+            SELECT 1 FROM job AS later
+            WHERE later.study_instance_uid = job.study_instance_uid AND later.job_id > job.job_id
+        )
+    )
+) AND NOT EXISTS (
+    SELECT 1 FROM job JOIN delivery USING (job_id)
+    WHERE job.study_instance_uid = study.study_instance_uid AND delivery.state NOT IN ('sent', 'committed')
+) ORDER BY last_at, study.study_instance_uid;

@@ -104,6 +104,8 @@ class Database:
         # FULL: a power cut loses nothing that was committed; in WAL mode the default may lose the last commits
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA foreign_keys = ON")
+        # what is deleted is overwritten: a forgotten study must not be found in the file's free pages
+        self._connection.execute("PRAGMA secure_delete = ON")
 
     def _migrate(self, migrations: Sequence[str]) -> None:
         with self.change():

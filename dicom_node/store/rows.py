@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dicom_node.domain.delivery import Delivery, DeliveryState, EarlierReport, ResultObject
 from dicom_node.domain.job import Job, JobState
-from dicom_node.domain.status import NOTHING_TO_ANALYSE, DeliveryStatus, Event, StudyStatus
-from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
+from dicom_node.domain.status import NOTHING_TO_ANALYSE, DeliveryStatus, Event, JobStatus, StudyStatus
+from dicom_node.domain.study import ConflictingObject, Instance, InstanceKind, StudyActivity
 from dicom_node.store.database import Row, Value
 
 
@@ -42,6 +42,11 @@ def instance_of(row: Row) -> Instance:
         size_bytes=row["size_bytes"],
         digest=row["digest"],
     )
+
+
+def conflict_of(row: Row) -> ConflictingObject:
+    """From `conflicts_of_study`."""
+    return ConflictingObject(row["study_instance_uid"], row["sop_instance_uid"], row["digest"])
 
 
 def activity_of(row: Row) -> StudyActivity:
@@ -98,6 +103,7 @@ def delivery_of(row: Row) -> Delivery:
         sop_class_uid=row["sop_class_uid"],
         sop_instance_uid=row["sop_instance_uid"],
         attempt=row["attempt"],
+        failing_since=row["failing_since"],
     )
 
 
@@ -117,10 +123,34 @@ def delivery_status_of(row: Row) -> DeliveryStatus:
 
 def statuses_of(studies: Sequence[Row], deliveries: Sequence[Row]) -> tuple[StudyStatus, ...]:
     """From `studies`, and `deliveries_of_jobs` for their jobs."""
+    by_job = _by_job(deliveries)
+    return tuple(_status_of(row, tuple(by_job.get(row["job_id"], ()))) for row in studies)
+
+
+def job_statuses_of(jobs: Sequence[Row], deliveries: Sequence[Row]) -> tuple[JobStatus, ...]:
+    """From rows of the table job, and `deliveries_of_jobs` for them."""
+    by_job = _by_job(deliveries)
+    return tuple(
+        JobStatus(
+            job_id=row["job_id"],
+            state=JobState(row["state"]),
+            outcome=row["outcome"],
+            reason=row["reason"],
+            attempt=row["attempt"],
+            opened_at=row["opened_at"],
+            settled_at=row["settled_at"],
+            finished_at=row["finished_at"],
+            deliveries=tuple(by_job.get(row["job_id"], ())),
+        )
+        for row in jobs
+    )
+
+
+def _by_job(deliveries: Sequence[Row]) -> dict[int, list[DeliveryStatus]]:
     by_job: dict[int, list[DeliveryStatus]] = defaultdict(list)
     for row in deliveries:
         by_job[row["job_id"]].append(delivery_status_of(row))
-    return tuple(_status_of(row, tuple(by_job.get(row["job_id"], ()))) for row in studies)
+    return by_job
 
 
 def _status_of(row: Row, deliveries: tuple[DeliveryStatus, ...]) -> StudyStatus:

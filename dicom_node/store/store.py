@@ -1,4 +1,7 @@
-"""What the node remembers of studies, jobs and deliveries, and every step they may take; it runs SQL by name only.
+"""What the node remembers, and every step it may take: here of instances and jobs, by bases of the rest.
+
+A study's deliveries are in deliveries.py, what a person may ask for in requests.py, its removal in removal.py, what is
+told of it in overview.py; they share ledger.py. All run SQL by name only.
 
 A step and its event are one transaction, on disk when the method returns. A Store may be shared by threads, and a file
 by processes that open a Store each; database.py says how. An image that comes in order is no event: its row says
@@ -7,23 +10,26 @@ from whom and when.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from dicom_node.domain.delivery import Delivery, DeliveryState, EarlierReport, Outgoing
+from dicom_node.domain.delivery import EarlierReport, Outgoing
 from dicom_node.domain.errors import StoreError
-from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState, may_follow
-from dicom_node.domain.status import Event, StudyStatus
+from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
 from dicom_node.store import rows
 from dicom_node.store.database import Database, Row
+from dicom_node.store.deliveries import Deliveries
+from dicom_node.store.ledger import check_job_step
+from dicom_node.store.overview import Overview
+from dicom_node.store.removal import Removal
+from dicom_node.store.requests import Requests
 from dicom_node.store.statements import named_queries, sql_text
 
 _QUERIES = named_queries(sql_text("queries.sql"))
 #: SQL files that bring a database from version n to n + 1, in order.
-_MIGRATIONS = ("schema.sql",)
+_MIGRATIONS = ("schema.sql", "0002_deliveries.sql")
 
 
 class Receipt(StrEnum):
@@ -36,12 +42,8 @@ class Receipt(StrEnum):
     CONFLICT = "conflict"
 
 
-class Store:
+class Store(Deliveries, Requests, Removal, Overview):
     """One open database. Every method raises StoreError when the database refuses."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._run = database.run
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -100,7 +102,7 @@ class Store:
             waiting = self._row("next_job")
             if waiting is None:
                 return None
-            _check_step(waiting, JobState.RUNNING)
+            check_job_step(waiting, JobState.RUNNING)
             job_id = waiting["job_id"]
             [job] = self._run("lease_job", job_id=job_id, worker=worker, lease_until=now + lease_s)
             self._event(job["study_instance_uid"], job_id, JobState.RUNNING, f"claimed by worker {worker}", now)
@@ -166,42 +168,6 @@ class Store:
             self._run("note_finished", job_id=job_id, now=now)
             return True
 
-    def due(self, *, now: float) -> tuple[Delivery, ...]:
-        """What may be sent now. Objects of one job for one peer come in sending order, none before one that waits.
-
-        Whoever sends them stops at the first of a job that fails, and asks again.
-        """
-        return tuple(map(rows.delivery_of, self._run("deliveries_due", now=now)))
-
-    def sent(self, delivery_id: int, *, status: int, now: float) -> None:
-        """The peer has the object, by its DIMSE `status`."""
-        with self._database.change():
-            self._decide(delivery_id, DeliveryState.SENT, "", status, now)
-
-    def postpone(self, delivery_id: int, *, reason: str, due_at: float, now: float) -> None:
-        """The try failed for `reason`; the next is at `due_at`. Only a reason that is news becomes an event."""
-        with self._database.change():
-            delivery = self._pending(delivery_id)
-            self._run("postpone_delivery", delivery_id=delivery_id, reason=reason, due_at=due_at)
-            if reason != delivery["reason"]:
-                self._delivery_event(delivery, "postponed", reason, now)
-
-    def dead(self, delivery_id: int, *, reason: str, now: float) -> None:
-        """The peer will never take the object, for `reason`."""
-        with self._database.change():
-            self._decide(delivery_id, DeliveryState.DEAD, reason, None, now)
-
-    def studies(self, limit: int | None = None) -> tuple[StudyStatus, ...]:
-        """How every study stands, the newest `limit` or all, newest first."""
-        with self._database.snapshot():
-            found = self._run("studies", most=-1 if limit is None else limit)
-            job_ids = json.dumps([row["job_id"] for row in found])
-            return rows.statuses_of(found, self._run("deliveries_of_jobs", job_ids=job_ids))
-
-    def events(self, study_instance_uid: str) -> tuple[Event, ...]:
-        """What happened to a study, in order."""
-        return tuple(map(rows.event_of, self._run("events_of_study", study_instance_uid=study_instance_uid)))
-
     def _image_arrived(self, study_instance_uid: str, now: float) -> None:
         job = self._row("newest_job", study_instance_uid=study_instance_uid)
         state = None if job is None else JobState(job["state"])
@@ -222,61 +188,6 @@ class Store:
         self._run("note_finished", job_id=job["job_id"], now=now)
         return self._move(job, JobState.FAILED, f"gave up after attempt {job['attempt']}: {reason}", now)
 
-    def _decide(self, delivery_id: int, state: DeliveryState, reason: str, status: int | None, now: float) -> None:
-        delivery = self._pending(delivery_id)
-        self._run("decide_delivery", delivery_id=delivery_id, state=state, reason=reason, status=status)
-        answer = reason if status is None else f"answered 0x{status:04X}"
-        self._delivery_event(delivery, state, answer, now)
-        job_id = delivery["job_id"]
-        fates = self._run("deliveries_of_jobs", job_ids=json.dumps([job_id]))
-        if any(fate["state"] == DeliveryState.PENDING for fate in fates):
-            return
-        [job] = self._run("job_by_id", job_id=job_id)
-        dead = [fate for fate in fates if fate["state"] == DeliveryState.DEAD]
-        if dead:
-            first = f"{dead[0]['modality']} to {dead[0]['peer']}: {dead[0]['reason']}"
-            self._move(job, JobState.FAILED, f"{len(dead)} of {len(fates)} deliveries are dead; {first}", now)
-        else:
-            self._move(job, JobState.DONE, f"all {len(fates)} deliveries arrived", now)
-
-    def _pending(self, delivery_id: int) -> Row:
-        delivery = self._row("delivery_by_id", delivery_id=delivery_id)
-        if delivery is None or delivery["state"] != DeliveryState.PENDING:
-            found = "does not exist" if delivery is None else f"is {delivery['state']} already"
-            raise StoreError(f"delivery {delivery_id} {found}; only a pending delivery can be decided or postponed")
-        return delivery
-
     def _leased(self, job_id: int, worker: str) -> Row | None:
         job = self._job(job_id)
         return job if job["state"] == JobState.RUNNING and job["worker"] == worker else None
-
-    def _job(self, job_id: int) -> Row:
-        job = self._row("job_by_id", job_id=job_id)
-        if job is None:
-            raise StoreError(f"there is no job {job_id}; claim jobs from this database")
-        return job
-
-    def _move(self, job: Row, state: JobState, reason: str, now: float) -> JobState:
-        """The step, if the table of transitions allows it, and its event."""
-        _check_step(job, state)
-        self._run("move_job", job_id=job["job_id"], state=state, reason=reason)
-        self._event(job["study_instance_uid"], job["job_id"], state, reason, now)
-        return state
-
-    def _delivery_event(self, delivery: Row, action: str, reason: str, now: float) -> None:
-        told = f"{delivery['modality']} to {delivery['peer']}: {reason}"
-        self._event(delivery["study_instance_uid"], delivery["job_id"], action, told, now)
-
-    def _event(self, study_instance_uid: str, job_id: int | None, action: str, reason: str, now: float) -> None:
-        self._run(
-            "add_event", study_instance_uid=study_instance_uid, job_id=job_id, action=action, reason=reason, now=now
-        )
-
-    def _row(self, query: str, **values: str | int) -> Row | None:
-        found = self._run(query, **values)
-        return found[0] if found else None
-
-
-def _check_step(job: Row, state: JobState) -> None:
-    if not may_follow(JobState(job["state"]), state):
-        raise StoreError(f"job {job['job_id']} is {job['state']} and cannot become {state}; see domain/job.py")

@@ -83,7 +83,9 @@ class MemoryDeliveries:
     def add(self, path: Path, *, peer: str, job_id: int = 1) -> int:
         """A delivery that is due at once; its ID."""
         delivery_id = len(self.due_at) + 1
-        self.waiting[delivery_id] = Delivery(delivery_id, job_id, peer, path, "", path.stem, attempt=1)
+        self.waiting[delivery_id] = Delivery(
+            delivery_id, job_id, peer, path, "", path.stem, attempt=1, failing_since=None
+        )
         self.due_at[delivery_id] = 0.0
         return delivery_id
 
@@ -99,7 +101,8 @@ class MemoryDeliveries:
     def postpone(self, delivery_id: int, *, reason: str, due_at: float, now: float) -> None:
         """One attempt more, later."""
         waiting = self.waiting[delivery_id]
-        self.waiting[delivery_id] = replace(waiting, attempt=waiting.attempt + 1)
+        since = now if waiting.failing_since is None else waiting.failing_since
+        self.waiting[delivery_id] = replace(waiting, attempt=waiting.attempt + 1, failing_since=since)
         self.due_at[delivery_id] = due_at
         self.reasons[delivery_id] = reason
 

@@ -1,6 +1,7 @@
 """Associations out: the peers module, sending folders, and the outbox, against real peers."""
 
 import random
+import re
 import socket
 import threading
 
@@ -27,6 +28,7 @@ from tests.builders.network import (
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 WISH = ContextWish(MR, ExplicitVRLittleEndian)
+GIVE_UP_AFTER_S = 3600.0
 
 # pynetdicom drops the socket of a refused connection without closing it
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -199,7 +201,7 @@ def deliveries():
 def outbox_for(deliveries, *destinations, clock=None):
     """An outbox that knows these destinations."""
     by_name = {destination.name: destination for destination in destinations}
-    return Outbox(deliveries, by_name, "NODE", clock or Clock(), random.Random(7))
+    return Outbox(deliveries, by_name, "NODE", clock or Clock(), random.Random(7), GIVE_UP_AFTER_S)
 
 
 def test_due_results_arrive_in_order(deliveries, tmp_path):
@@ -234,6 +236,41 @@ def test_a_dead_peer_blocks_no_other_and_gets_all_when_it_is_back(deliveries, tm
         assert outbox_for(deliveries, back, clock=clock).deliver_due_to("gone") == 3
     assert [instance.sop_instance_uid for instance in returned.stored] == [path.stem for path in paths]
     assert deliveries.waiting == {}
+
+
+def test_what_fails_for_too_long_is_dead_with_its_last_reason(deliveries, tmp_path):
+    """Counted from its own first failure, however long it waited before, and not a moment earlier."""
+    paths = [saved(dataset, tmp_path / "results") for dataset in image_series()]
+    gone, clock = nowhere("gone"), Clock()
+    outbox = outbox_for(deliveries, gone, clock=clock)
+    first = deliveries.add(paths[0], peer="gone", job_id=1)
+    clock.now = 1e6
+    outbox.deliver_due()
+    clock.now += GIVE_UP_AFTER_S - 1.0
+    second = deliveries.add(paths[1], peer="gone", job_id=2)
+    outbox.deliver_due()
+    assert deliveries.waiting.keys() == {first, second}
+    clock.now += 700.0  # the longest wait between two tries is 600 s and a quarter
+    outbox.deliver_due()
+    assert deliveries.waiting.keys() == {second}
+    assert re.fullmatch(r"in vain for 1 hours: no connection to .*", deliveries.buried[first])
+
+
+def test_what_is_refused_for_too_long_lets_those_behind_it_go(peer, deliveries, tmp_path):
+    """Only the object that its peer has no room for is given up; the next one of its job arrives."""
+    clock, paths = Clock(), [saved(dataset, tmp_path) for dataset in image_series()[:2]]
+    for path in paths:
+        deliveries.add(path, peer="peer")
+    full = paths[0].stem
+    destination = peer(lambda event: 0xA700 if event.request.AffectedSOPInstanceUID == full else 0)
+    outbox = outbox_for(deliveries, destination, clock=clock)
+    outbox.deliver_due()
+    assert deliveries.waiting.keys() == {1, 2}
+    clock.now += GIVE_UP_AFTER_S
+    outbox.deliver_due()
+    assert "0xA700" in deliveries.buried[1]
+    outbox.deliver_due()
+    assert deliveries.statuses == {2: 0}
 
 
 def test_a_final_refusal_is_dead_with_its_reason(peer, deliveries, tmp_path):

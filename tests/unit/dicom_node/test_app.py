@@ -8,11 +8,15 @@ from dicom_node import app
 from dicom_node.app import Node, admission, check_cascade
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import SettingsError, StoreError
+from dicom_node.domain.study import InstanceKind
 from dicom_node.peers import echo
 from dicom_node.scp import AssociationRequest
-from dicom_node.settings import load_settings
+from dicom_node.settings import RetainSection, load_settings
+from dicom_node.store import Store
+from dicom_node.study_folders import StudyFolders
 from tests.builders.command import write_config
 from tests.builders.network import HOST
+from tests.builders.studies import STUDY, receive
 
 # pynetdicom drops the socket of a refused connection without closing it
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -73,6 +77,31 @@ def test_a_host_nobody_knows_lets_nobody_in(tmp_path, monkeypatch):
     refusal = admission(load_settings(config, {}), request())
     assert (refusal.result, refusal.source, refusal.diagnostic) == (1, 1, 3)
     assert "peers.PACS.host (unknown)" in refusal.reason
+
+
+def test_studies_are_removed_only_where_a_limit_is_set(settings, tmp_path):
+    """As shipped everything stays; with a limit, what is done with and old goes, files and rows."""
+    storage = settings.node.storage
+    storage.mkdir()
+    store, folders = Store.open(settings.database), StudyFolders(storage)
+    assert app.retention_tasks(settings, store, folders, lambda: 1e9) == ()
+    receive(store, 1, kind=InstanceKind.NOT_AN_IMAGE)
+    (storage / "spool" / STUDY).mkdir(parents=True)
+    limited = settings.model_copy(update={"retain": RetainSection(days=1.0)})
+    [task] = app.retention_tasks(limited, store, folders, lambda: 100.0 + 86401.0)
+    task.run()
+    assert store.studies() == ()
+    assert list((storage / "spool").iterdir()) == []
+    store.close()
+
+
+def test_what_a_broken_removal_left_is_deleted_at_the_start(settings):
+    """Killed between the commit and the deletion."""
+    left = settings.node.storage / "removed" / "1f" / "spool" / "1.2.dcm"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"")
+    Node(settings).stop()
+    assert list((settings.node.storage / "removed").iterdir()) == []
 
 
 def test_a_node_answers_between_start_and_stop(settings):

@@ -28,6 +28,10 @@ def test_help_names_every_command():
         "demo",
         "analyze",
         "status",
+        "retry",
+        "resend",
+        "rerun",
+        "forget",
         "models",
         "send",
         "train",
@@ -167,11 +171,15 @@ def test_a_wrong_recipe_is_told(tmp_path):
     assert "questions" in told.stderr
 
 
-@pytest.mark.parametrize("command", ["status", "models", "send", "analyze", "check", "serve", "conformance"])
+@pytest.mark.parametrize(
+    "command",
+    ["status", "retry", "resend", "rerun", "forget", "models", "send", "analyze", "check", "serve", "conformance"],
+)
 def test_every_command_refuses_a_wrong_configuration(config, tmp_path, command):
     """The same fault, told the same way."""
     config.write_text(config.read_text().replace("quiet_seconds: 1", "quiet_seconds: soon"))
     arguments = {"send": [tmp_path, "--to", "PACS"], "analyze": [tmp_path, "--out", tmp_path / "out"]}
+    arguments |= {name: ["1.2.3"] for name in ("retry", "resend", "rerun", "forget")}
     told = run(command, *arguments.get(command, []), "--config", config)
     assert told.returncode == 2
     assert f"{config}:6: settle.quiet_seconds: expected seconds" in told.stderr

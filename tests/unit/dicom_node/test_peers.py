@@ -4,13 +4,16 @@ import socket
 from types import SimpleNamespace
 
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom.presentation import build_context
 
 from dicom_node.domain.delivery import Destination
-from dicom_node.domain.errors import ObjectRejected
+from dicom_node.domain.errors import ObjectRejected, PeerUnreachable
 from dicom_node.peers import (
     LARGEST_PROPOSAL,
     ContextWish,
+    StorageSender,
     application_entity,
     context_wish,
     open_storage,
@@ -35,6 +38,24 @@ def test_what_cannot_be_sent_is_rejected(tmp_path, content, problem):
         path.write_bytes(content)
     with pytest.raises(ObjectRejected, match=problem):
         context_wish(path)
+
+
+def test_an_answer_without_a_status_may_be_tried_again(tmp_path):
+    """An element that is empty or missing says no to no object; the association is not used any more."""
+    path = saved(image_series()[0], tmp_path)
+    wish = context_wish(path)
+    context = build_context(wish.sop_class_uid, wish.transfer_syntax_uid)
+    empty = Dataset()
+    empty.Status = None
+    for response in (Dataset(), empty):
+        association = SimpleNamespace(
+            is_established=True, accepted_contexts=[context], send_c_store=lambda *_, answer=response, **__: answer
+        )
+        sender = StorageSender(association, Destination("x", "X", HOST, 1))
+        for told in ("gave no answer", "ended the association"):
+            with pytest.raises(PeerUnreachable, match=told) as failure:
+                sender.send(path)
+            assert failure.value.retryable
 
 
 def test_answers_are_not_delayed():

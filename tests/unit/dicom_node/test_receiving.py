@@ -12,8 +12,9 @@ from pydicom.filewriter import write_dataset
 from dicom_node.domain.errors import CannotUnderstand, DatasetMismatch, OutOfResources, StoreError
 from dicom_node.domain.study import InstanceKind
 from dicom_node.receiving import Arrival, Receiver, identify
-from dicom_node.spool import Spool
+from dicom_node.spool import Spool, file_meta_of
 from dicom_node.store import Receipt
+from dicom_node.study_folders import StudyFolders
 from tests.builders.network import MemoryRegister, image_series
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -161,3 +162,23 @@ def test_without_a_record_there_is_no_success(tmp_path):
 
     with pytest.raises(OutOfResources, match="cannot be recorded"):
         receiver(tmp_path, Broken()).receive(arrival(in_syntax(minimal(), EXPLICIT)), now=1.0)
+
+
+def test_a_study_removed_between_file_and_row_keeps_what_arrives(tmp_path):
+    """The file was found there, then the study was forgotten, then the row was written: the file is written again."""
+
+    class Removing(MemoryRegister):
+        """Removes the study just before the row is written."""
+
+        def record_instance(self, instance, *, calling_ae, now):
+            """As the store, after `dicom-node forget`."""
+            StudyFolders(tmp_path).discard("1.2.3")
+            return super().record_instance(instance, calling_ae=calling_ae, now=now)
+
+    content = in_syntax(minimal(), EXPLICIT)
+    Spool(tmp_path, minimum_free_bytes=0).keep(
+        identify(arrival(content)), content, file_meta_of(MR, "1.2.3.4.5", EXPLICIT)
+    )
+    recorded = receiver(tmp_path, Removing()).receive(arrival(content), now=1.0)
+    assert recorded.receipt is Receipt.NEW
+    assert dcmread(recorded.instance.path).SOPInstanceUID == "1.2.3.4.5"

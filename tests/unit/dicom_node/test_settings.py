@@ -61,6 +61,8 @@ def test_smallest_file_is_enough(load, tmp_path):
     assert (settings.models.folder, settings.models.cascade) == (SHIPPED_MODELS, SHIPPED_CASCADE)
     assert settings.runtime.threads is None
     assert settings.log.level == "info"
+    assert settings.deliver.give_up_after_hours == 72.0
+    assert (settings.retain.days, settings.retain.maximum_gb) == (None, None)
 
 
 def test_only_ae_title_peers_and_names_are_required(load, tmp_path):
@@ -191,7 +193,7 @@ def test_unknown_destination_names_those_there_are(load):
          " known: quiet_seconds"),
         ("settle:", "setle:",
          "node.yaml:6: setle: unknown key; did you mean settle? known: deliver, load, log, models,"
-         " node, peers, receive, runtime, settle"),
+         " node, peers, receive, retain, runtime, settle"),
         (" 5}", " 0}",
          "node.yaml:6: settle.quiet_seconds: expected seconds, above 0 and up to 86400, got 0; write for"
          " example 5"),
@@ -216,6 +218,15 @@ def test_unknown_destination_names_those_there_are(load):
         ("settle:", "runtime: {threads: 0}\nsettle:",
          "node.yaml:6: runtime.threads: expected a whole number from 1 to"
          " 1024, or null for one per core, got 0; write for example 4"),
+        ("settle:", "retain: {days: 0}\nsettle:",
+         "node.yaml:6: retain.days: expected days, above 0 and up to 36525, or null for no limit, got 0; write for"
+         " example 31"),
+        ("settle:", "retain: {maximum_gb: much}\nsettle:",
+         "node.yaml:6: retain.maximum_gb: expected gigabytes, above 0 and up to 1000000, or null for no limit, got"
+         " 'much'; write for example 500"),
+        ("to: [PACS]", "to: [PACS], give_up_after_hours: 0",
+         "node.yaml:5: deliver.give_up_after_hours: expected hours, above 0 and up to 8784, got 0; write for"
+         " example 72"),
         ("settle:", "settle: {quiet_seconds: 3}\nsettle:",
          "node.yaml:7: settle: stands twice, first in line 6; remove"
          " one of the two"),
@@ -354,7 +365,7 @@ def test_other_variables_are_left_alone(load):
         ("DICOM_NODE_NODE__PROT", "1", "node.prot: unknown key; did you mean port? known: ae_title, host,"
          " maximum_associations, port, storage"),
         ("DICOM_NODE_NOD__PORT", "1", "nod: unknown key; did you mean node? known: deliver, load, log, models, node,"
-         " peers, receive, runtime, settle"),
+         " peers, receive, retain, runtime, settle"),
         ("DICOM_NODE_DELIVER__TO", "[Z]", "deliver.to[0]: expected the name of a peer, got 'Z'; known: PACS"),
         ("DICOM_NODE_NODE__HOST", "[", "node.host: is no YAML value; write it as in the file, in quotes if it is text"),
         ("DICOM_NODE_PEERS__PACS", "{}", "peers.pacs: peers are set in the file only; write the peer into the file"),

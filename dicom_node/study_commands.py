@@ -1,0 +1,113 @@
+"""`dicom-node status`, `retry`, `resend`, `rerun` and `forget`: what a person sees of studies and may ask for them.
+
+They work beside a running node and without one: all that is asked for is a transaction in the node's database, and the
+node finds it there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicom_node import study_tables, tables
+from dicom_node.domain.status import Reply
+from dicom_node.logs import configure_logging
+from dicom_node.settings import SHIPPED_CONFIG, Settings
+from dicom_node.store import Store
+from dicom_node.study_folders import StudyFolders
+from dicom_node.terminal import ConfigOption, JsonOption, fail, out_console, settings_of
+
+_HELP = "Study Instance UID, or a beginning of it that no other study has."
+Study = Annotated[str, typer.Argument(help=_HELP)]
+
+
+def status(
+    study: Annotated[str | None, typer.Argument(help=f"{_HELP} None: all studies.")] = None,
+    config: ConfigOption = SHIPPED_CONFIG,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many studies.")] = 50,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """How every study stands: received, analysed, delivered, or why not; or one of them in full."""
+    with _store_of(_settings(config)) as store:
+        if study is None:
+            studies = store.studies(limit)
+        else:
+            history = store.history(study)
+    if study is None and as_json:
+        typer.echo(tables.status_json(studies))
+    elif study is None:
+        out_console.print(tables.status_table(studies))
+    elif as_json:
+        typer.echo(study_tables.history_json(history))
+    else:
+        for table in study_tables.history_tables(history):
+            out_console.print(table)
+
+
+def retry(study: Study, config: ConfigOption, *, as_json: JsonOption = False) -> None:
+    """Have a study that is held, or whose analysis failed, analysed after all."""
+    with _store_of(_settings(config)) as store:
+        reply = store.retry(study, now=time.time())
+    _tell(reply, as_json=as_json)
+
+
+def resend(
+    study: Study,
+    config: ConfigOption,
+    *,
+    to: Annotated[str | None, typer.Option("--to", help="A peer of the configuration; none: all.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also what arrived.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send those results of a study again that did not arrive, or all of them."""
+    settings = _settings(config)
+    if to is not None:
+        settings.destination(to)
+    with _store_of(settings) as store:
+        reply = store.resend(study, peer=to, everything=everything, now=time.time())
+    _tell(reply, as_json=as_json)
+
+
+def rerun(study: Study, config: ConfigOption, *, as_json: JsonOption = False) -> None:
+    """Analyse a study again, on the images that there are; what was made before stays."""
+    with _store_of(_settings(config)) as store:
+        reply = store.rerun(study, now=time.time())
+    _tell(reply, as_json=as_json)
+
+
+def forget(study: Study, config: ConfigOption, *, as_json: JsonOption = False) -> None:
+    """Remove a study for good: images, results, conflicts and all records of it."""
+    settings = _settings(config)
+    folders = StudyFolders(settings.node.storage)
+    with _store_of(settings) as store:
+        reply = store.forget(study, discard=folders.discard, now=time.time())
+    folders.sweep()
+    _tell(reply, as_json=as_json)
+
+
+def _settings(config: Path) -> Settings:
+    settings = settings_of(config)
+    configure_logging("warning")
+    return settings
+
+
+@contextmanager
+def _store_of(settings: Settings) -> Iterator[Store]:
+    """The node's database; the command ends where there is none, and makes none."""
+    if not settings.database.exists():
+        fail(f"no node has worked in {settings.node.storage} yet; is this the right --config?")
+    store = Store.open(settings.database)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _tell(reply: Reply, *, as_json: bool) -> None:
+    typer.echo(study_tables.reply_json(reply) if as_json else f"{reply.study_instance_uid}: {reply.told}")
