@@ -36,7 +36,7 @@ class SegmentPer(StrEnum):
     """What one segment is."""
 
     LESION = "lesion"
-    #: Everything of one label, by one stage.
+    #: Everything of one label, by one algorithm.
     CLASS = "class"
 
 
@@ -49,7 +49,7 @@ class ReportWhen(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What one destination gets. Two destinations of one profile get the same objects."""
+    """What one destination gets. Two of one profile get the same objects, if they got the same reports before."""
 
     objects: frozenset[ResultKind]
     segmentation: SegmentationForm = SegmentationForm.BINARY

@@ -551,3 +551,21 @@ def test_only_images_that_change_something_are_events(store, path):
     receive(store, *range(100))
     assert actions(store) == ["receiving"]
     assert rows(path, "SELECT calling_ae_title, received_at FROM instance WHERE rowid = 100") == [("PACS", 199.0)]
+
+
+@pytest.mark.parametrize("refused_by", [(), ("LAB",)])
+def test_reports_of_earlier_jobs_are_known_to_the_next(store, refused_by):
+    """The newest first, with who got them, and with what was found; a destination that refused one never got it."""
+    first = delivering(store, "SEG", "SR", peers=("PACS", "LAB"))
+    for delivery in store.due(now=212.0):
+        if delivery.peer in refused_by:
+            store.dead(delivery.delivery_id, reason="no", now=212.0)
+        else:
+            store.sent(delivery.delivery_id, status=0, now=212.0)
+    receive(store, 5, now=300.0)
+    store.settle(STUDY, reason="quiet", now=310.0)
+    job = store.claim("w1", now=311.0, lease_s=LEASE_S)
+    (report,) = store.earlier_reports(STUDY, before_job=job.job_id)
+    assert (report.job_id, report.result.modality, report.summary) == (first.job_id, "SR", ANALYSED["summary"])
+    assert sorted(report.peers) == sorted({"PACS", "LAB"} - set(refused_by))
+    assert store.earlier_reports(STUDY, before_job=first.job_id) == ()
