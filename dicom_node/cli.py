@@ -12,7 +12,15 @@ from typing import Annotated
 import typer
 
 from dicom_node import app as composition
-from dicom_node import conformance_command, data_commands, model_commands, tables, training_commands, validate_command
+from dicom_node import (
+    conformance_command,
+    data_commands,
+    doctor_command,
+    model_commands,
+    tables,
+    training_commands,
+    validate_command,
+)
 from dicom_node.checks import Verdict, run_checks
 from dicom_node.domain.errors import NodeError, SettingsError
 from dicom_node.files import files_under
@@ -181,6 +189,7 @@ app.add_typer(data_commands.app, name="data")
 app.add_typer(model_commands.app, name="models")
 for command in (
     conformance_command.conformance,
+    doctor_command.doctor,
     training_commands.train,
     training_commands.evaluate,
     training_commands.compare,

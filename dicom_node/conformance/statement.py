@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dicom_node.admission import REJECTIONS, Rejection
 from dicom_node.conformance.content import (
     Concept,
     ContentItem,
@@ -32,7 +33,6 @@ from dicom_node.conformance.parameters import Parameter, parameters
 from dicom_node.conformance.specimens import INFLUENCES
 from dicom_node.domain.delivery import FIRST_DELAY_S, LONGEST_DELAY_S, Destination
 from dicom_node.equipment import equipment_of
-from dicom_node.intake import REJECTIONS, Rejection
 from dicom_node.settings import Settings
 from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
 from inference.stages import Stage, load_cascade

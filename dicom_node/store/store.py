@@ -18,12 +18,13 @@ from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState, may_follow
 from dicom_node.domain.status import Event, StudyStatus
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
 from dicom_node.store import rows
+from dicom_node.store.calls import Calls
 from dicom_node.store.database import Database, Row
 from dicom_node.store.statements import named_queries, sql_text
 
 _QUERIES = named_queries(sql_text("queries.sql"))
 #: SQL files that bring a database from version n to n + 1, in order.
-_MIGRATIONS = ("schema.sql",)
+_MIGRATIONS = ("schema.sql", "calls.sql")
 
 
 class Receipt(StrEnum):
@@ -42,6 +43,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._run = database.run
+        self.calls = Calls(database)
 
     @classmethod
     def open(cls, path: Path) -> Store:

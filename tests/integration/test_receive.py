@@ -33,7 +33,8 @@ class Rejection:
     result: int
     source: int
     diagnostic: int
-    reason: str = "add ae_title: STRANGER to peers in config/node.yaml"
+    reason: str = "nobody knows it"
+    remedy: str = "add ae_title: STRANGER to peers in config/node.yaml"
 
 
 def raw_associate(destination, *contexts, calling="TESTER"):
@@ -125,6 +126,19 @@ def test_a_rejection_carries_the_numbers_of_the_standard(tmp_path, caplog, numbe
     line = next(record.getMessage() for record in caplog.records if record.levelname == "WARNING")
     for word in ("STRANGER", HOST, "NODE", "config/node.yaml"):
         assert word in line
+
+
+def test_a_fault_in_the_decision_lets_nobody_in(tmp_path):
+    """Pynetdicom would go on as if nothing had happened."""
+
+    def broken(_request):
+        raise ZeroDivisionError
+
+    with running_node(tmp_path, admission=broken) as node:
+        association = raw_associate(node.destination, build_context(MR))
+        answer = association.acceptor.primitive
+        assert association.is_rejected
+        assert (answer.result, answer.result_source, answer.diagnostic) == (2, 1, 1)
 
 
 def test_admission_hears_who_asks(tmp_path):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from dicom_node.admission import Rejected
 from dicom_node.checks import Verdict, run_checks
-from dicom_node.intake import Rejected
 from dicom_node.settings import SHIPPED_MODELS, load_settings
 from tests.builders.command import write_config
 from tests.builders.network import HOST, free_port, running_archive, running_node
