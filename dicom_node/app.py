@@ -16,7 +16,6 @@ from dicom_node.calls import CallBook
 from dicom_node.domain.errors import Fault, SettingsError, StoreError
 from dicom_node.domain.study import InstanceKind
 from dicom_node.intake import classify_object
-from dicom_node.listening import Bounds
 from dicom_node.outbox import Outbox
 from dicom_node.receiving import Receiver
 from dicom_node.schedule import Schedule, Task
@@ -135,12 +134,11 @@ def known_peer(settings: Settings, name: str, *, resolve: bool) -> KnownPeer:
 
 def listener(settings: Settings) -> Listener:
     """Where the node listens, as whom, within which bounds. Raises SettingsError for TLS files that cannot be used."""
-    node, receive, files = settings.node, settings.receive, settings.own_tls
-    bounds = Bounds(receive.artim_seconds, receive.idle_seconds, receive.maximum_object_mb << 20)
+    node, files = settings.node, settings.own_tls
     tls = None
     if node.tls is not None and files is not None:
         tls = ServerTls(files, require_peer_certificate=node.tls.require_peer_certificate)
-    return Listener(node.ae_title, node.host, node.port, bounds, tls)
+    return Listener(node.ae_title, node.host, node.port, settings.receive.bounds, tls)
 
 
 def check_cascade(settings: Settings) -> None:

@@ -22,6 +22,7 @@ from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import CallOutcome
 from dicom_node.tls import ServerTls, why_no_tls
 
@@ -34,18 +35,6 @@ MOST_CONNECTIONS = 512
 _TLS_HANDSHAKE = b"\x16"
 #: The state of the association before its request has come (PS3.8 Table 9-2).
 _AWAITING_REQUEST = "Sta2"
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How slow and how large a caller may be."""
-
-    #: From the connection to the whole association request (ARTIM, PS3.8 9.1.4).
-    artim_s: float = 30.0
-    #: For a PDU to come whole, and for the next one to begin.
-    idle_s: float = 120.0
-    #: One C-STORE request.
-    object_bytes: int = 2 << 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
+from dicom_node.domain.bounds import Bounds
 from dicom_node.section import PeerName, Section
 
 
@@ -126,3 +127,8 @@ class ReceiveSection(Section):
     artim_seconds: _Seconds = Field(default=30.0, description="seconds, above 0 and up to 86400", examples=["30"])
     #: An open association on which nothing comes, or not the rest of a PDU, is ended.
     idle_seconds: _Seconds = Field(default=120.0, description="seconds, above 0 and up to 86400", examples=["120"])
+
+    @property
+    def bounds(self) -> Bounds:
+        """What callers are held to."""
+        return Bounds(self.artim_seconds, self.idle_seconds, self.maximum_object_mb << 20)

@@ -22,11 +22,12 @@ from pynetdicom.events import Event, EventHandlerType
 from dicom_node import transfer_syntaxes
 from dicom_node.admission import UNDECIDED, AssociationRequest
 from dicom_node.attendance import Attendance, Refusal, Writing
+from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import Call, CallOutcome, RefusedContext
 from dicom_node.domain.errors import CannotUnderstand, ReceiveError
 from dicom_node.domain.study import Instance
 from dicom_node.faults import call_path, type_and_place
-from dicom_node.listening import Bounds, Dismissal, Door, HouseRules, open_door
+from dicom_node.listening import Dismissal, Door, HouseRules, open_door
 from dicom_node.negotiation import refused_contexts, request_of
 from dicom_node.peers import VERIFICATION, application_entity, send_without_delay
 from dicom_node.receiving import Arrival, Receiver

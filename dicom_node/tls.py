@@ -10,6 +10,7 @@ import logging
 import ssl
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from dicom_node.domain.delivery import Destination, TlsFiles
@@ -21,6 +22,8 @@ _LOGGER = logging.getLogger(__name__)
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM"
 #: OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the ssl module has no name for.
 _WHATEVER_THE_DATE = 0x200000
+#: Turns of each end in which a handshake is done.
+_MOST_FLIGHTS = 4
 #: OpenSSL's X509_V_ERR_*.
 _NOT_YET_VALID, _EXPIRED = 9, 10
 
@@ -166,8 +169,9 @@ def expiry(files: TlsFiles) -> float:
         server.wrap_bio(to_server, to_client, server_side=True),
     )
     try:
-        while not all(_hand_shaken(end) for end in ends):
-            pass
+        for _ in range(_MOST_FLIGHTS):
+            for end in ends:
+                _shake_hands(end)
     except ssl.SSLError as error:
         reason, _ = why_no_tls(error)
         raise _unusable(files.certificate, "certificate", reason, "have one made for servers and clients") from error
@@ -181,12 +185,10 @@ def authorities_expired(files: TlsFiles) -> tuple[str, ...]:
     return tuple(str(each["subject"]) for each in ended)
 
 
-def _hand_shaken(end: ssl.SSLObject) -> bool:
-    try:
+def _shake_hands(end: ssl.SSLObject) -> None:
+    """As far as it goes before the other end has answered; nothing more when it is done."""
+    with suppress(ssl.SSLWantReadError):
         end.do_handshake()
-    except ssl.SSLWantReadError:
-        return False
-    return True
 
 
 def _context(protocol: int, files: TlsFiles) -> ClientTls:

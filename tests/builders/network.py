@@ -14,10 +14,10 @@ from pydicom.dataset import Dataset
 
 from dicom_node.admission import AssociationRequest
 from dicom_node.archive import Archive
+from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import Call
 from dicom_node.domain.delivery import Delivery, Destination
 from dicom_node.domain.study import Instance, InstanceKind
-from dicom_node.listening import Bounds
 from dicom_node.receiving import Receiver
 from dicom_node.scp import Admission, Listener, StorageScp
 from dicom_node.spool import Spool

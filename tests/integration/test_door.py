@@ -8,9 +8,10 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
 
+from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import CallOutcome
 from dicom_node.domain.errors import PeerUnreachable
-from dicom_node.listening import LONGEST_PDU_BYTES, Bounds
+from dicom_node.listening import LONGEST_PDU_BYTES
 from dicom_node.peers import ContextWish, echo, open_storage
 from dicom_node.tls import ServerTls
 from tests.builders.certificates import authority
