@@ -225,7 +225,7 @@ def test_the_end_of_a_certificate_is_told(configured, tmp_path, days, verdict, t
         (lambda files: files.key.write_text("none"), Verdict.FAILED, "node.key: tls.key: holds no private key in PEM"),
         (lambda files: openssl("genpkey", "-algorithm", "ed25519", "-out", files.key), Verdict.FAILED,
          "node.key: tls.key: is not the key of"),
-        (lambda files: openssl("genpkey", "-algorithm", "ed25519", "-aes128", "-pass", "pass:secret", "-out", files.key),
+        (lambda files: openssl("genpkey", "-algorithm", "ed25519", "-aes128", "-pass", "pass:x", "-out", files.key),
          Verdict.FAILED, "node.key: tls.key: needs a passphrase"),
         (lambda files: files.authorities.write_text("none"), Verdict.FAILED, "tls.authorities: holds no"),
         (lambda files: files.key.chmod(0o644), Verdict.WARNING, "others may read"),
