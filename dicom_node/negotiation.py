@@ -14,20 +14,19 @@ from dicom_node.domain.calls import RefusedContext
 
 def request_of(association: Association, others: Sequence[Association] = ()) -> AssociationRequest:
     """Who asks to come in beside `others`."""
-    primitive = cast(A_ASSOCIATE, association.requestor.primitive)
+    primitive = _asked(association)
     calling = str(primitive.calling_ae_title).strip()
     return AssociationRequest(
         calling_ae_title=calling,
         called_ae_title=str(primitive.called_ae_title).strip(),
         address=str(association.requestor.address),
         open_associations=len(others),
-        open_of_caller=sum(str(other.requestor.ae_title).strip() == calling for other in others),
+        open_of_caller=sum(str(_asked(other).calling_ae_title).strip() == calling for other in others),
     )
 
 
 def refused_contexts(association: Association) -> tuple[RefusedContext, ...]:
     """The presentation contexts of an accepted association that were proposed in vain, in their order."""
-    primitive = cast(A_ASSOCIATE, association.requestor.primitive)
     results = {context.context_id: context.result for context in association.rejected_contexts}
     return tuple(
         RefusedContext(
@@ -35,6 +34,10 @@ def refused_contexts(association: Association) -> tuple[RefusedContext, ...]:
             tuple(map(str, proposed.transfer_syntax)),
             int(results[proposed.context_id] or 0),
         )
-        for proposed in primitive.presentation_context_definition_list
+        for proposed in _asked(association).presentation_context_definition_list
         if proposed.context_id in results
     )
+
+
+def _asked(association: Association) -> A_ASSOCIATE:
+    return cast(A_ASSOCIATE, association.requestor.primitive)
