@@ -47,10 +47,10 @@ def authority(folder: Path, name: str = "authority") -> Authority:
     return new
 
 
-def openssl(*arguments: object, text: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+def openssl(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run it to its end, without the machine's own configuration of it; skips the test where it is not installed."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed (apt-get install openssl)")
     command = ["openssl", *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if name != "OPENSSL_CONF"}
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=check, env=environment)
+    return subprocess.run(command, input="", capture_output=True, text=True, timeout=60, check=check, env=environment)
