@@ -91,13 +91,22 @@ def client_tls(destination: Destination) -> ClientTls | None:
 
 
 class _NotingSocket(ssl.SSLSocket):
-    def do_handshake(self, block: bool = False) -> None:  # as the class above has it
+    """Closes itself where it fails: pynetdicom shuts it down first, and leaves it open when that fails."""
+
+    def do_handshake(self, block: bool = False) -> None:
         try:
             super().do_handshake(block)
         except OSError as error:
             if isinstance(self.context, ClientTls):
                 self.context.problem = error
-            self.close()  # pynetdicom shuts it down, which fails, and then leaves it open
+            self.close()
+            raise
+
+    def shutdown(self, how: int) -> None:
+        try:
+            super().shutdown(how)
+        except OSError:
+            self.close()
             raise
 
 

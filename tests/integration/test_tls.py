@@ -19,7 +19,7 @@ from tests.builders.dcmtk import dcmtk
 from tests.builders.network import HOST, PATIENCE_S, image_series, running_node, saved
 
 # pynetdicom drops the socket of a connection that was refused or closed on it without closing it
-pytestmark = pytest.mark.filterwarnings("ignore:.*unclosed <:ResourceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
 @pytest.fixture(scope="module")

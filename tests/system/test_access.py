@@ -14,7 +14,7 @@ from tests.builders.command import eventually, run, serving, write_config
 from tests.builders.network import HOST, free_port, image_series, saved
 
 # pynetdicom drops the socket of a connection that was refused or closed on it without closing it
-pytestmark = pytest.mark.filterwarnings("ignore:.*unclosed <:ResourceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
 @pytest.fixture
