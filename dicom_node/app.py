@@ -11,19 +11,22 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from dicom_node.admission import AssociationRequest, KnownPeer, Rejected, admit
+from dicom_node.calls import CallBook
 from dicom_node.domain.errors import Fault, SettingsError, StoreError
 from dicom_node.domain.study import InstanceKind
-from dicom_node.intake import AllowedPeer, Rejected, admit, classify_object, make_room
+from dicom_node.intake import classify_object
 from dicom_node.outbox import Outbox
 from dicom_node.receiving import Receiver
 from dicom_node.retention import Limits, Retention
 from dicom_node.schedule import Schedule, Task
-from dicom_node.scp import AssociationRequest, Listener, StorageScp
+from dicom_node.scp import Listener, StorageScp
 from dicom_node.settings import Settings
 from dicom_node.settling import settle_quiet_studies
 from dicom_node.spool import Spool
 from dicom_node.store import Store
 from dicom_node.study_folders import StudyFolders
+from dicom_node.tls import ServerTls
 from dicom_node.worker_process import WorkerProcess
 from inference.stages import CascadeError, load_cascade
 from sr_writer.provenance import is_own_uid
@@ -33,6 +36,7 @@ _LOGGER = logging.getLogger(__name__)
 _SETTLE_EVERY_S = 0.5
 _WAKE_EVERY_S = 0.5
 _DELIVER_EVERY_S = 0.5
+_NOTE_CALLS_EVERY_S = 1.0
 _BURY_EVERY_S = 60.0
 _RETAIN_EVERY_S = 600.0
 #: How long each part may take to finish what it is doing when the node stops.
@@ -60,17 +64,20 @@ class Node:
             random.Random(),  # spreads retries, guards nothing
             settings.deliver.give_up_after_hours * 3600,
         )
+        self._calls = CallBook(self.store.calls)
         self._scp = StorageScp(
-            Listener(settings.node.ae_title, settings.node.host, settings.node.port),
+            listener(settings),
             Receiver(self._spool, self.store, self._classify),
             partial(admission, settings),
             on_stored=lambda _instance: None,
+            on_call=self._calls.note,
             clock=clock,
         )
         self._schedule = Schedule(
             [
                 Task("settle", _SETTLE_EVERY_S, self._settle),
                 Task("wake the worker", _WAKE_EVERY_S, self._worker.tick),
+                Task("note who called", _NOTE_CALLS_EVERY_S, self._calls.flush),
                 Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
                 *retention_tasks(settings, self.store, folders, clock),
                 *(
@@ -97,6 +104,7 @@ class Node:
         self._outbox.stop()
         self._schedule.stop()
         self._worker.stop(_GRACE_S)
+        self._calls.flush()
         self.store.close()
         os.close(self._folder_lock)
 
@@ -121,16 +129,34 @@ def retention_tasks(
 
 
 def admission(settings: Settings, request: AssociationRequest) -> Rejected | None:
-    """Whether an association may come in, by the configuration; host names are resolved anew each time."""
-    allowed = [
-        AllowedPeer(name, settings.peers[name].ae_title, _addresses(settings.peers[name].host))
-        for name in settings.receive.senders
-    ]
-    verdict = admit(request.calling_ae_title, request.address, request.called_ae_title, allowed, settings.node.ae_title)
-    if isinstance(verdict, Rejected):
-        return verdict
-    room = make_room(request.open_associations, settings.node.maximum_associations)
-    return room if isinstance(room, Rejected) else None
+    """Whether an association may come in, by the configuration; its peer's host name is resolved anew each time."""
+    calling = request.calling_ae_title.strip(" ")
+    peers = [known_peer(settings, name, resolve=peer.ae_title == calling) for name, peer in settings.peers.items()]
+    verdict = admit(request, peers, settings.node.ae_title, settings.node.maximum_associations)
+    return verdict if isinstance(verdict, Rejected) else None
+
+
+def known_peer(settings: Settings, name: str, *, resolve: bool) -> KnownPeer:
+    """A peer as admission sees it; nobody waits for the name server for a peer that does not call."""
+    peer = settings.peers[name]
+    found = peer.addresses or (_addresses(peer.host) if resolve else frozenset())
+    return KnownPeer(
+        name,
+        peer.ae_title,
+        found,
+        addresses_key="host" if peer.addresses is None else "addresses",
+        may_send=name in settings.receive.senders,
+        maximum_associations=peer.maximum_associations,
+    )
+
+
+def listener(settings: Settings) -> Listener:
+    """Where the node listens, as whom, within which bounds. Raises SettingsError for TLS files that cannot be used."""
+    node, files = settings.node, settings.own_tls
+    tls = None
+    if node.tls is not None and files is not None:
+        tls = ServerTls(files, require_peer_certificate=node.tls.require_peer_certificate)
+    return Listener(node.ae_title, node.host, node.port, settings.receive.bounds, tls)
 
 
 def check_cascade(settings: Settings) -> None:

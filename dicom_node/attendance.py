@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from dicom_node.domain.errors import OutOfResources
 
@@ -38,26 +38,35 @@ class Refusal(Protocol):
 
     @property
     def reason(self) -> str:
-        """For the log: what was wrong, and which setting would let it in."""
+        """For the log: what was wrong."""
+
+    @property
+    def remedy(self) -> str:
+        """Which setting would let it in, or what to change at the peer."""
 
 
-class Attendance:
+_Association = TypeVar("_Association", bound=OpenAssociation)
+
+
+class Attendance(Generic[_Association]):
     """Which associations are open, and of which studies each has stored something."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._studies: dict[OpenAssociation, set[str]] = {}
+        self._studies: dict[_Association, set[str]] = {}
 
-    def enter(self, association: OpenAssociation, decide: Callable[[int], Refusal | None]) -> Refusal | None:
-        """Decide with the number of others that are open, and remember the association if it may come in."""
+    def enter(
+        self, association: _Association, decide: Callable[[tuple[_Association, ...]], Refusal | None]
+    ) -> Refusal | None:
+        """Decide with the others that are open, and remember the association if it may come in."""
         with self._lock:
             self._studies = {other: studies for other, studies in self._studies.items() if _is_open(other)}
-            refusal = decide(len(self._studies))
+            refusal = decide(tuple(self._studies))
             if refusal is None:
                 self._studies[association] = set()
             return refusal
 
-    def stored(self, association: OpenAssociation, study_instance_uid: str) -> None:
+    def stored(self, association: _Association, study_instance_uid: str) -> None:
         """Note that an association has stored an object of a study."""
         with self._lock:
             if association in self._studies:  # not when it was aborted meanwhile

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from dicom_node.domain.delivery import Destination
-from dicom_node.domain.errors import DeliveryError, PeerRefused
+from dicom_node import tls
+from dicom_node.domain.delivery import Destination, TlsFiles
+from dicom_node.domain.errors import DeliveryError, PeerRefused, SettingsError
 from dicom_node.peers import echo
 from dicom_node.settings import Settings
 from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
 from inference.registry import BrokenPackage, Package
 from inference.stages import CascadeError, load_cascade
+
+#: Days before its end from which a certificate is to be renewed.
+_RENEW_DAYS = 30
 
 
 class Verdict(StrEnum):
@@ -40,6 +46,7 @@ class Check:
 def run_checks(settings: Settings) -> Iterator[Check]:
     """Every check, one after the other, as they are done."""
     yield _storage(settings.node.storage)
+    yield from _tls_files(settings)
     yield _port(settings)
     yield from _models(settings)
     for name in settings.peers:
@@ -59,6 +66,36 @@ def _storage(folder: Path) -> Check:
     return Check(subject, Verdict.OK, detail)
 
 
+def _tls_files(settings: Settings) -> Iterator[Check]:
+    """The node's, and those a peer has for itself."""
+    wanted = [settings.own_tls, *(settings.destination(name).tls for name in settings.peers)]
+    pairs = {(files.certificate, files.key, files.authorities): files for files in wanted if files is not None}
+    for files in pairs.values():
+        yield _certificate(files)
+
+
+def _certificate(files: TlsFiles) -> Check:
+    subject = f"certificate {files.certificate}"
+    try:
+        ends = tls.expiry(files)
+        ended = tls.authorities_expired(files)
+    except SettingsError as error:
+        return Check(subject, Verdict.FAILED, str(error))
+    days = (ends - time.time()) / 86400
+    day = datetime.datetime.fromtimestamp(ends, datetime.UTC).date().isoformat()
+    if days < 0:
+        return Check(subject, Verdict.FAILED, f"expired on {day}; renew it, the running node takes the new files")
+    if ended:
+        return Check(
+            subject, Verdict.WARNING, f"{files.authorities} holds authorities that have expired: {'; '.join(ended)}"
+        )
+    if files.key.stat().st_mode & 0o077:
+        return Check(subject, Verdict.WARNING, f"others may read {files.key}; `chmod 600` it")
+    if days < _RENEW_DAYS:
+        return Check(subject, Verdict.WARNING, f"expires on {day}, in {days:.0f} days; renew it")
+    return Check(subject, Verdict.OK, f"valid until {day}")
+
+
 def _port(settings: Settings) -> Check:
     node = settings.node
     subject = f"port {node.host}:{node.port}"
@@ -70,7 +107,10 @@ def _port(settings: Settings) -> Check:
             problem = error.strerror or str(error)
         else:
             return Check(subject, Verdict.OK, "free")
-    here = Destination("this node", node.ae_title, node.host, node.port)
+    # whoever listens there: what certificate it shows is not the question
+    own = settings.own_tls
+    shown = None if own is None else replace(own, check_host_name=False)
+    here = Destination("this node", node.ae_title, node.host, node.port, shown)
     try:
         echo(here, node.ae_title)
     except PeerRefused:  # it speaks DICOM, and does not let itself in
@@ -115,4 +155,4 @@ def _peer(destination: Destination, own_ae_title: str, *, gets_results: bool) ->
         if gets_results:
             return Check(subject, Verdict.FAILED, str(error))
         return Check(subject, Verdict.WARNING, f"{error}; it is in no deliver.to, so that this hinders nothing")
-    return Check(subject, Verdict.OK, f"{destination} answered C-ECHO")
+    return Check(subject, Verdict.OK, f"{destination} answered C-ECHO{' over TLS' if destination.tls else ''}")

@@ -15,6 +15,7 @@ from dicom_node import app as composition
 from dicom_node import (
     conformance_command,
     data_commands,
+    doctor_command,
     model_commands,
     study_commands,
     tables,
@@ -171,6 +172,7 @@ for command in (
     study_commands.rerun,
     study_commands.forget,
     conformance_command.conformance,
+    doctor_command.doctor,
     training_commands.train,
     training_commands.evaluate,
     training_commands.compare,

@@ -28,6 +28,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from dicom_node.answers import Answer, answer_of
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerRefused, PeerUnreachable
+from dicom_node.tls import client_tls
 from dicom_node.transfer_syntaxes import UNCOMPRESSED
 from sr_writer.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -137,7 +138,7 @@ class StorageSender:
         if agreed is not None and wish.transfer_syntax_uid in UNCOMPRESSED:
             return dcmread(path)
         raise ObjectRejected(
-            f"{self._destination} accepts no {_name(wish.sop_class_uid)} in {_name(wish.transfer_syntax_uid)}; "
+            f"{self._destination} accepts no {UID(wish.sop_class_uid).name} in {UID(wish.transfer_syntax_uid).name}; "
             "have that SOP class allowed there, or leave it out of this destination's results"
         )
 
@@ -240,6 +241,7 @@ def _association(
         (evt.EVT_CONN_OPEN, connected.append),
     ]
     entity = application_entity(own_ae_title)
+    tls = client_tls(destination)
     try:
         association = entity.associate(
             destination.host,
@@ -248,11 +250,13 @@ def _association(
             ae_title=destination.ae_title,
             max_pdu=MAXIMUM_PDU_BYTES,
             evt_handlers=handlers,
+            tls_args=None if tls is None else (tls, destination.host),
         )
     except OSError as error:
         raise PeerUnreachable(f"{destination} cannot be found: {error}; is its host name right?") from error
     if not association.is_established:
-        raise _why_not(association, destination, own_ae_title, connected=bool(connected))
+        no_tls = tls and tls.failure(destination)
+        raise no_tls or _why_not(association, destination, own_ae_title, connected=bool(connected))
     try:
         yield association
     finally:
@@ -275,7 +279,8 @@ def _why_not(
         )
     if answer is not None and not association.accepted_contexts:
         return PeerRefused(f"{destination} accepts none of the SOP classes we would send", transient=False)
-    return PeerUnreachable(f"{destination} broke off or did not answer the association request")
+    doubt = "; does it believe this node's certificate?" if destination.tls else ""
+    return PeerUnreachable(f"{destination} broke off or did not answer the association request{doubt}")
 
 
 def _final_status(response: Dataset, destination: Destination, service: str) -> None:
@@ -291,7 +296,3 @@ def _final_status(response: Dataset, destination: Destination, service: str) -> 
 
 def _is_pending(status: Dataset) -> bool:
     return status.get("Status") in {0xFF00, 0xFF01}
-
-
-def _name(uid: str) -> str:
-    return UID(uid).name

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from pydicom.dataset import Dataset
@@ -18,17 +18,21 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt, sop_class
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event, EventHandlerType
-from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_node import transfer_syntaxes
+from dicom_node.admission import UNDECIDED, AssociationRequest
 from dicom_node.attendance import Attendance, Refusal, Writing
+from dicom_node.domain.bounds import Bounds
+from dicom_node.domain.calls import Call, CallOutcome, RefusedContext
 from dicom_node.domain.errors import CannotUnderstand, ReceiveError
 from dicom_node.domain.study import Instance
 from dicom_node.faults import call_path, type_and_place
+from dicom_node.listening import Dismissal, Door, HouseRules, open_door
+from dicom_node.negotiation import refused_contexts, request_of
 from dicom_node.peers import VERIFICATION, application_entity, send_without_delay
 from dicom_node.receiving import Arrival, Receiver
 from dicom_node.store import Receipt
+from dicom_node.tls import ServerTls
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -46,18 +50,9 @@ class Listener:
     ae_title: str
     host: str
     port: int
-
-
-@dataclass(frozen=True, slots=True)
-class AssociationRequest:
-    """Who asks to come in."""
-
-    calling_ae_title: str
-    called_ae_title: str
-    #: The peer's IP address.
-    address: str
-    #: Associations open now, this one not counted.
-    open_associations: int
+    bounds: Bounds = field(default_factory=Bounds)
+    #: None: without TLS.
+    tls: ServerTls | None = None
 
 
 #: None lets the association in.
@@ -67,7 +62,8 @@ Admission = Callable[[AssociationRequest], Refusal | None]
 class StorageScp:
     """Listens between `start` and `stop`.
 
-    `on_stored` runs in the association's thread, before the answer, after each new instance; it must not raise.
+    `on_stored` runs in the association's thread, before the answer, after each new instance; `on_call` in a caller's
+    thread, for each caller that was let in, rejected or sent away. Neither may raise.
     """
 
     def __init__(
@@ -76,32 +72,39 @@ class StorageScp:
         receiver: Receiver,
         admission: Admission,
         on_stored: Callable[[Instance], None],
+        on_call: Callable[[Call], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._listener = listener
         self._receiver = receiver
         self._admission = admission
         self._on_stored = on_stored
+        self._on_call = on_call
         self._clock = clock
-        self._attendance = Attendance()
+        self._attendance: Attendance[Association] = Attendance()
         self._writing = Writing()
-        self._server: ThreadedAssociationServer | None = None
+        self._server: Door | None = None
 
     def start(self) -> None:
         """Bind and listen. Raises OSError when the port is taken."""
-        entity = accepting_entity(self._listener.ae_title)
+        listener = self._listener
+        entity = accepting_entity(listener.ae_title)
+        entity.acse_timeout = listener.bounds.artim_s
+        entity.network_timeout = listener.bounds.idle_s
         handlers: list[EventHandlerType] = [
             (evt.EVT_CONN_OPEN, send_without_delay),
             (evt.EVT_REQUESTED, self._admit),
+            (evt.EVT_ACCEPTED, self._accepted),
             (evt.EVT_C_STORE, self._store),
         ]
         self._writing = Writing()
-        address = (self._listener.host, self._listener.port)
-        self._server = entity.start_server(address, block=False, evt_handlers=handlers)
+        address = (listener.host, listener.port)
+        self._server = open_door(entity, address, handlers, HouseRules(listener.bounds, listener.tls, self._dismissed))
         _LOGGER.info(
-            "Listening as %s on %s:%d",
-            self._listener.ae_title,
+            "Listening as %s on %s:%d%s",
+            listener.ae_title,
             *address,
+            "" if listener.tls is None else " over TLS",
             extra={"action": "scp_started"},
         )
 
@@ -125,21 +128,63 @@ class StorageScp:
 
     def _admit(self, event: Event) -> None:
         association = event.assoc
-        refusal = self._attendance.enter(association, lambda others: self._admission(_request_of(association, others)))
-        if refusal is None:
-            return
-        who = _request_of(association, others=0)
+        refusal: Refusal | None = UNDECIDED
+        try:
+            refusal = self._attendance.enter(
+                association, lambda others: self._admission(request_of(association, others))
+            )
+        finally:  # pynetdicom lets in whoever its handler broke off over
+            if refusal is not None:
+                self._reject(association, refusal)
+
+    def _reject(self, association: Association, refusal: Refusal) -> None:
+        association.acse.send_reject(refusal.result, refusal.source, refusal.diagnostic)
+        association.kill()
+        who = request_of(association)
         _LOGGER.warning(
-            "Rejected %r from %s, which called %r (this node is %r): %s",
+            "Rejected %r from %s, which called %r (this node is %r): %s; %s",
             who.calling_ae_title,
             who.address,
             who.called_ae_title,
             self._listener.ae_title,
             refusal.reason,
+            refusal.remedy,
             extra={"action": "association_rejected"},
         )
-        association.acse.send_reject(refusal.result, refusal.source, refusal.diagnostic)
-        association.kill()
+        self._note(who, CallOutcome.REJECTED, refusal.reason, refusal.remedy)
+
+    def _accepted(self, event: Event) -> None:
+        refused = refused_contexts(event.assoc)
+        proposed = len(refused) + len(event.assoc.accepted_contexts)
+        told = f"; {len(refused)} of {proposed} presentation contexts refused" if refused else ""
+        self._note(request_of(event.assoc), CallOutcome.ACCEPTED, f"let in{told}", "", refused)
+
+    def _dismissed(self, dismissal: Dismissal) -> None:
+        association = dismissal.association
+        asked = association is not None and association.requestor.primitive is not None
+        who = request_of(association) if association is not None and asked else _unknown(dismissal.address)
+        _LOGGER.warning(
+            "Sent %s away, %s (%r): %s; %s",
+            dismissal.address,
+            dismissal.outcome,
+            who.calling_ae_title,
+            dismissal.reason,
+            dismissal.remedy,
+            extra={"action": "caller_dismissed"},
+        )
+        self._note(who, dismissal.outcome, dismissal.reason, dismissal.remedy)
+
+    def _note(
+        self,
+        who: AssociationRequest,
+        outcome: CallOutcome,
+        reason: str,
+        remedy: str,
+        refused: tuple[RefusedContext, ...] = (),
+    ) -> None:
+        now = self._clock()
+        caller = (who.calling_ae_title, who.address, who.called_ae_title)
+        self._on_call(Call(*caller, outcome, reason, remedy, first_at=now, last_at=now, refused=refused))
 
     def _store(self, event: Event) -> Dataset:
         request = cast(C_STORE, event.request)
@@ -202,14 +247,9 @@ def abort_all(associations: list[Association], timeout_s: float) -> None:
         thread.join(max(0.0, give_up_at - time.monotonic()))
 
 
-def _request_of(association: Association, others: int) -> AssociationRequest:
-    primitive = cast(A_ASSOCIATE, association.requestor.primitive)
-    return AssociationRequest(
-        calling_ae_title=str(primitive.calling_ae_title).strip(),
-        called_ae_title=str(primitive.called_ae_title).strip(),
-        address=str(association.requestor.address),
-        open_associations=others,
-    )
+def _unknown(address: str) -> AssociationRequest:
+    """A caller that has not said who it is."""
+    return AssociationRequest("", "", address, open_associations=0)
 
 
 def _failure(error: ReceiveError, request: C_STORE) -> Dataset:

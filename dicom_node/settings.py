@@ -2,7 +2,7 @@
 
 A variable DICOM_NODE_<SECTION>__<KEY> replaces one key of one section; its text is read as YAML, so that
 DICOM_NODE_NODE__PORT=11113 is a number and DICOM_NODE_DELIVER__TO=[PACS] a list. Peers are set in the file only.
-Relative paths start at the folder of the file. Nothing here is a secret.
+Relative paths start at the folder of the file. Nothing here is a secret; a private key is a file of its own.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
+from pydantic import Field, ValidationError
 
 from dicom_node.config_file import Document, read_document, scalar
 from dicom_node.destinations import DeliverSection
-from dicom_node.domain.delivery import Destination
+from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import Fault, SettingsError
-from dicom_node.section import PeerName, Section
+from dicom_node.network_settings import FilePath, NodeSection, PeerSection, ReceiveSection
+from dicom_node.section import Section
 from dicom_node.validation import choice, faults_of
 from inference.registry import Library
 
@@ -30,58 +31,6 @@ SHIPPED_CASCADE = _REPOSITORY / "config" / "cascade.yaml"
 SHIPPED_CONFIG = _REPOSITORY / "config" / "node.yaml"
 
 _ENVIRONMENT_PREFIX = "DICOM_NODE_"
-
-
-def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
-    return path if info.context is None else info.context / path
-
-
-FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
-AeTitle = Annotated[
-    str,
-    Field(
-        # PS3.5 6.2, VR AE: printable ASCII without backslash; spaces around it would not count
-        pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$",
-        description="an AE title: 1 to 16 ASCII characters, no backslash, no space at either end",
-        examples=["AINODE"],
-    ),
-]
-Host = Annotated[
-    str, Field(pattern=r"^\S+$", description="a host name or an IP address, as text", examples=["127.0.0.1"])
-]
-Port = Annotated[
-    int, Field(strict=True, ge=1, le=65535, description="a whole number from 1 to 65535", examples=["11112"])
-]
-
-
-class NodeSection(Section):
-    """The node as a DICOM application entity."""
-
-    ae_title: AeTitle
-    host: Host = "127.0.0.1"
-    port: Port = 11112
-    #: Holds the database, what was received, and what was made.
-    storage: FilePath = Field(default=Path("var"), description="a folder", examples=["./var"])
-    maximum_associations: int = Field(
-        default=32, strict=True, ge=1, le=1000, description="a whole number from 1 to 1000", examples=["32"]
-    )
-
-
-class PeerSection(Section):
-    """One remote application entity."""
-
-    ae_title: AeTitle
-    host: Host
-    port: Port
-
-
-class ReceiveSection(Section):
-    """Who may send."""
-
-    #: `from` in the file, which Python keeps for itself. Their AE title and address must both fit.
-    senders: tuple[PeerName, ...] = Field(
-        validation_alias="from", min_length=1, description="a list of one peer or more", examples=["[PACS]"]
-    )
 
 
 class SettleSection(Section):
@@ -174,7 +123,25 @@ class Settings(Section):
         peer = self.peers.get(name)
         if peer is None:
             raise SettingsError((Fault("peers", None, name, "no peer has this name", choice(name, self.peers)),))
-        return Destination(name, peer.ae_title, peer.host, peer.port)
+        return Destination(name, peer.ae_title, peer.host, peer.port, self._tls_towards(peer))
+
+    @property
+    def own_tls(self) -> TlsFiles | None:
+        """What callers are shown and held against; None without TLS."""
+        tls = self.node.tls
+        return None if tls is None else TlsFiles(tls.certificate, tls.key, tls.authorities)
+
+    def _tls_towards(self, peer: PeerSection) -> TlsFiles | None:
+        wanted, own = peer.tls, self.node.tls
+        if wanted is None:
+            return None
+        shown = wanted if wanted.certificate else own
+        believed = wanted if wanted.authorities else own
+        if shown is None or shown.certificate is None or shown.key is None:
+            return None  # `load_settings` refuses such a file, and that of the next line
+        if believed is None or believed.authorities is None:
+            return None
+        return TlsFiles(shown.certificate, shown.key, believed.authorities, wanted.check_host_name)
 
 
 def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
@@ -188,9 +155,28 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
         settings = Settings.model_validate(document.values, context=folder, by_alias=True, by_name=False)
     except ValidationError as error:
         document.faults.extend(faults_of(error, Settings, document))
+    if settings is not None:
+        document.faults.extend(_tls_faults(settings, document))
     if settings is None or document.faults:
         raise SettingsError(tuple(sorted(document.faults, key=lambda fault: (fault.file, fault.line or 0, fault.key))))
     return settings
+
+
+def _tls_faults(settings: Settings, document: Document) -> list[Fault]:
+    """Peers to be reached over TLS with files that neither they nor the node name; a key goes with its certificate."""
+    faults = []
+    for name, peer in settings.peers.items():
+        tls, place = peer.tls, ("peers", name, "tls")
+        if tls is None:
+            continue
+        if (tls.certificate is None) != (tls.key is None):
+            faults.append(document.fault(place, "has only one of certificate and key", "give both, or neither"))
+        own = ("certificate", "key", "authorities")
+        missing = [key for key in own if getattr(tls, key) is None]
+        if missing and settings.node.tls is None:
+            problem = f"no {', '.join(missing)} here, and no node.tls to take it from"
+            faults.append(document.fault(place, problem, "add node.tls, or name the files here"))
+    return faults
 
 
 def _replace(document: Document, environment: Mapping[str, str]) -> None:

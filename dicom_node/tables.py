@@ -13,7 +13,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from dicom_node.checks import Check, Verdict
+from dicom_node.domain.calls import Call, CallOutcome, RefusedContext
 from dicom_node.domain.status import StudyStatus
+from dicom_node.scp import name_of
 from dicom_node.summary import StudySummary
 from dicom_node.validator_messages import Message, Weight
 from dicom_node.validators import Tool
@@ -30,12 +32,59 @@ _WEIGHTS = {Weight.ERROR: "red", Weight.WARNING: "yellow", Weight.QUIRK: "dim"}
 _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
 
 
-def check_table(checks: Iterable[Check]) -> Table:
+#: Result of a presentation context (PS3.8 Table 9-18) -> why.
+_CONTEXT_RESULTS = {
+    3: "this node does not offer it",
+    4: "in no transfer syntax that this node takes",
+}
+
+
+def check_table(checks: Iterable[Check], title: str = "check") -> Table:
     """One row a check."""
-    table = _table("check", "check", "", "detail")
+    table = _table(title, "check", "", "detail")
     for check in checks:
         _add(table, check.subject, Text(check.verdict, _COLOURS[check.verdict]), check.detail)
     return table
+
+
+def checks_json(checks: Iterable[Check]) -> str:
+    """One record a check."""
+    return json.dumps([asdict(check) for check in checks], indent=2)
+
+
+def calls_table(calls: Sequence[Call], own_ae_title: str) -> Table:
+    """Who called this node, how that ended, and what would change it."""
+    table = _table(f"who called {own_ae_title}", "last", "times", "caller", "called", "", "reason", "remedy")
+    for call in calls:
+        refused = [_refusal(context) for context in call.refused]
+        _add(
+            table,
+            time_text(call.last_at) or "",
+            str(call.count),
+            f"{call.calling_ae_title or '?'} from {call.address}",
+            call.called_ae_title,
+            Text(call.outcome, "green" if call.outcome is CallOutcome.ACCEPTED else "red"),
+            "\n".join([call.reason, *refused]),
+            call.remedy,
+        )
+    return table
+
+
+def calls_json(calls: Sequence[Call], own_ae_title: str) -> str:
+    """The same; times are ISO 8601, UTC."""
+    records = [
+        asdict(call)
+        | {"own_ae_title": own_ae_title, "first_at": time_text(call.first_at), "last_at": time_text(call.last_at)}
+        | {"refused": [asdict(context) | {"reason": _refusal(context)} for context in call.refused]}
+        for call in calls
+    ]
+    return json.dumps(records, indent=2)
+
+
+def _refusal(context: RefusedContext) -> str:
+    syntaxes = ", ".join(map(name_of, context.transfer_syntaxes))
+    why = _CONTEXT_RESULTS.get(context.result, f"result {context.result}")
+    return f"{name_of(context.abstract_syntax)} ({syntaxes}): {why}"
 
 
 def demo_table(studies: Sequence[DemoStudy]) -> Table:

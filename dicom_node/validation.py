@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from types import UnionType
 from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -52,7 +53,8 @@ def _expectation(model: type[BaseModel], path: KeyPath) -> tuple[str, str]:
     section = _section(annotation)
     if section is not None:
         keys = keys_of(section)
-        example = ", ".join(f"{key}: {_example(inner)}" for key, inner in keys.items())
+        needed = {key: inner for key, inner in keys.items() if inner.is_required()} or keys
+        example = ", ".join(f"{key}: {_example(inner)}" for key, inner in needed.items())
         return f"a section with the keys {', '.join(keys)}", f"{{{example}}}"
     return (field.description or "a value", _example(field)) if field is not None else ("a mapping", "node:")
 
@@ -76,7 +78,9 @@ def _walk(model: type[BaseModel], path: KeyPath) -> tuple[object, FieldInfo | No
 
 
 def _section(annotation: object) -> type[BaseModel] | None:
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    """The section that this is, or that it may be instead of null."""
+    choices = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return next((each for each in choices if isinstance(each, type) and issubclass(each, BaseModel)), None)
 
 
 def _example(field: FieldInfo) -> str:

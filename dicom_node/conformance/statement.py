@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dicom_node.admission import REJECTIONS, Rejection
 from dicom_node.conformance.content import (
     Concept,
     ContentItem,
@@ -30,9 +31,10 @@ from dicom_node.conformance.network import (
 from dicom_node.conformance.objects import Attribute, CreatedIod, Module, created_iods, observe
 from dicom_node.conformance.parameters import Parameter, parameters
 from dicom_node.conformance.specimens import INFLUENCES
+from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.delivery import FIRST_DELAY_S, LONGEST_DELAY_S, Destination
 from dicom_node.equipment import equipment_of
-from dicom_node.intake import REJECTIONS, Rejection
+from dicom_node.listening import LONGEST_PDU_BYTES
 from dicom_node.settings import Settings
 from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
 from inference.stages import Stage, load_cascade
@@ -58,11 +60,23 @@ class Analysis:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """Whether callers and peers are met over TLS."""
+
+    inbound: bool
+    requires_certificate: bool
+    outbound: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """Everything about associations."""
 
     policy: Policy
     maximum_associations: int
+    #: Of callers.
+    bounds: Bounds
+    tls: Tls
     senders: tuple[Destination, ...]
     destinations: tuple[Destination, ...]
     accepted: tuple[Context, ...]
@@ -75,6 +89,7 @@ class Network:
     first_delay_s: float = FIRST_DELAY_S
     longest_delay_s: float = LONGEST_DELAY_S
     minimum_free_bytes: int = DEFAULT_MINIMUM_FREE_BYTES
+    longest_pdu_bytes: int = LONGEST_PDU_BYTES
 
     @property
     def analysed(self) -> tuple[Context, ...]:
@@ -151,6 +166,12 @@ def _network(settings: Settings, iods: tuple[CreatedIod, ...]) -> Network:
     return Network(
         policy=policy(settings.node.ae_title),
         maximum_associations=settings.node.maximum_associations,
+        bounds=settings.receive.bounds,
+        tls=Tls(
+            inbound=settings.node.tls is not None,
+            requires_certificate=settings.node.tls is not None and settings.node.tls.require_peer_certificate,
+            outbound=any(peer.tls is not None for peer in settings.peers.values()),
+        ),
         senders=tuple(map(settings.destination, settings.receive.senders)),
         destinations=tuple(map(settings.destination, settings.deliver.peers)),
         accepted=accepted,

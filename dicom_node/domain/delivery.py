@@ -36,6 +36,17 @@ def may_follow(now: DeliveryState, then: DeliveryState) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """The PEM files of one side of TLS: what it shows, and whose certificates it believes."""
+
+    certificate: Path
+    key: Path
+    authorities: Path
+    #: Whether the other side's certificate must name its host; a server does not ask that of its callers.
+    check_host_name: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
     """A peer to talk to. `name` is its key in the configuration."""
 
@@ -43,6 +54,8 @@ class Destination:
     ae_title: str
     host: str
     port: int
+    #: None: without TLS.
+    tls: TlsFiles | None = None
 
     def __str__(self) -> str:
         """`AE@host:port`."""

@@ -19,6 +19,7 @@ from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
 from dicom_node.store import rows
+from dicom_node.store.calls import Calls
 from dicom_node.store.database import Database, Row
 from dicom_node.store.deliveries import Deliveries
 from dicom_node.store.ledger import check_job_step
@@ -29,7 +30,7 @@ from dicom_node.store.statements import named_queries, sql_text
 
 _QUERIES = named_queries(sql_text("queries.sql"))
 #: SQL files that bring a database from version n to n + 1, in order.
-_MIGRATIONS = ("schema.sql", "0002_deliveries.sql")
+_MIGRATIONS = ("schema.sql", "0002_deliveries.sql", "0003_calls.sql")
 
 
 class Receipt(StrEnum):
@@ -44,6 +45,10 @@ class Receipt(StrEnum):
 
 class Store(Deliveries, Requests, Removal, Overview):
     """One open database. Every method raises StoreError when the database refuses."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.calls = Calls(database)
 
     @classmethod
     def open(cls, path: Path) -> Store:

@@ -12,13 +12,17 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
+from dicom_node.admission import AssociationRequest
 from dicom_node.archive import Archive
+from dicom_node.domain.bounds import Bounds
+from dicom_node.domain.calls import Call
 from dicom_node.domain.delivery import Delivery, Destination
 from dicom_node.domain.study import Instance, InstanceKind
 from dicom_node.receiving import Receiver
-from dicom_node.scp import Admission, AssociationRequest, Listener, StorageScp
+from dicom_node.scp import Admission, Listener, StorageScp
 from dicom_node.spool import Spool
 from dicom_node.store import Receipt
+from dicom_node.tls import ServerTls
 from tests.builders.datasets import encoded, mr_series
 
 HOST = "127.0.0.1"
@@ -123,6 +127,7 @@ class TestNode:
     folder: Path
     register: MemoryRegister
     stored: list[Instance]
+    calls: list[Call] = field(default_factory=list)
 
     @property
     def files(self) -> list[Path]:
@@ -141,16 +146,20 @@ def running_node(
     admission: Admission = let_all_in,
     register: MemoryRegister | None = None,
     port: int | None = None,
+    bounds: Bounds = Bounds(),  # noqa: B008  # frozen
+    tls: ServerTls | None = None,
 ) -> Iterator[TestNode]:
     """A Storage SCP called NODE that listens, on a free port by default, until the block ends."""
     destination = Destination("node", "NODE", HOST, port or free_port())
     register = register or MemoryRegister()
     receiver = Receiver(Spool(folder, minimum_free_bytes=0), register, lambda _class, _instance: InstanceKind.IMAGE)
     stored: list[Instance] = []
-    scp = StorageScp(Listener("NODE", HOST, destination.port), receiver, admission, stored.append)
+    calls: list[Call] = []
+    listener = Listener("NODE", HOST, destination.port, bounds, tls)
+    scp = StorageScp(listener, receiver, admission, stored.append, calls.append)
     scp.start()
     try:
-        yield TestNode(scp, destination, folder, register, stored)
+        yield TestNode(scp, destination, folder, register, stored, calls)
     finally:
         scp.stop(grace_s=5.0)
 

@@ -33,7 +33,8 @@ class Rejection:
     result: int
     source: int
     diagnostic: int
-    reason: str = "add ae_title: STRANGER to peers in config/node.yaml"
+    reason: str = "nobody knows it"
+    remedy: str = "add ae_title: STRANGER to peers in config/node.yaml"
 
 
 def raw_associate(destination, *contexts, calling="TESTER"):
@@ -127,19 +128,31 @@ def test_a_rejection_carries_the_numbers_of_the_standard(tmp_path, caplog, numbe
         assert word in line
 
 
+def test_a_fault_in_the_decision_lets_nobody_in(tmp_path):
+    """Pynetdicom would go on as if nothing had happened."""
+
+    def broken(_request):
+        raise ZeroDivisionError
+
+    with running_node(tmp_path, admission=broken) as node:
+        association = raw_associate(node.destination, build_context(MR))
+        answer = association.acceptor.primitive
+        assert association.is_rejected
+        assert (answer.result, answer.result_source, answer.diagnostic) == (2, 1, 1)
+
+
 def test_admission_hears_who_asks(tmp_path):
-    """Titles, address and the number of other open associations are told to the decision."""
+    """Titles, address and the number of other open associations, in all and of the caller, are told to the decision."""
     heard = []
     with running_node(tmp_path, admission=heard.append) as node:
         first = raw_associate(node.destination, build_context(MR), calling="FIRST")
         wrong = Destination("node", "WRONG", HOST, node.destination.port)
         second = raw_associate(wrong, build_context(MR), calling="SECOND")
-        first.release()
-        second.release()
-    assert [(ask.calling_ae_title, ask.called_ae_title, ask.open_associations) for ask in heard] == [
-        ("FIRST", "NODE", 0),
-        ("SECOND", "WRONG", 1),
-    ]
+        third = raw_associate(node.destination, build_context(MR), calling="FIRST")
+        for association in (first, second, third):
+            association.release()
+    told = [(ask.calling_ae_title, ask.called_ae_title, ask.open_associations, ask.open_of_caller) for ask in heard]
+    assert told == [("FIRST", "NODE", 0, 0), ("SECOND", "WRONG", 1, 0), ("FIRST", "NODE", 2, 1)]
     assert {ask.address for ask in heard} == {HOST}
 
 

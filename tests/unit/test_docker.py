@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dicom_node.admission import Rejected
 from dicom_node.app import check_cascade
-from dicom_node.intake import Rejected
 from dicom_node.settings import load_settings
 from tests.builders.network import HOST, free_port, running_node
 

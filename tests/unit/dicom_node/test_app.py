@@ -5,12 +5,12 @@ import socket
 import pytest
 
 from dicom_node import app
+from dicom_node.admission import AssociationRequest
 from dicom_node.app import Node, admission, check_cascade
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import SettingsError, StoreError
 from dicom_node.domain.study import InstanceKind
 from dicom_node.peers import echo
-from dicom_node.scp import AssociationRequest
 from dicom_node.settings import RetainSection, load_settings
 from dicom_node.store import Store
 from dicom_node.study_folders import StudyFolders
@@ -52,7 +52,7 @@ def test_a_host_may_have_a_name(tmp_path):
     ("asked", "numbers", "told"),
     [
         (request(calling="OTHER"), (1, 1, 3), "receive.from"),
-        (request(called="NODE"), (1, 1, 7), "node.ae_title"),
+        (request(called="NODE"), (1, 1, 7), "node: {ae_title: NODE}"),
         (request(address="192.0.2.1"), (1, 1, 3), "peers.PACS.host"),
         (request(open_associations=32), (2, 3, 2), "node.maximum_associations"),
     ],
@@ -61,7 +61,7 @@ def test_everyone_else_is_refused_with_the_setting_that_would_let_him_in(setting
     """The standard's numbers for the peer, a sentence for the log."""
     refusal = admission(settings, asked)
     assert (refusal.result, refusal.source, refusal.diagnostic) == numbers
-    assert told in refusal.reason
+    assert told in f"{refusal.reason}; {refusal.remedy}"
 
 
 def test_a_host_nobody_knows_lets_nobody_in(tmp_path, monkeypatch):

@@ -9,10 +9,13 @@ import threading
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
+from dicom_node.admission import Rejected
 from dicom_node.checks import Verdict, run_checks
-from dicom_node.intake import Rejected
 from dicom_node.settings import SHIPPED_MODELS, load_settings
+from dicom_node.tls import ServerTls
+from tests.builders.certificates import authority, openssl
 from tests.builders.command import write_config
 from tests.builders.network import HOST, free_port, running_archive, running_node
 from tests.builders.packages import write_package
@@ -189,3 +192,66 @@ def test_a_silent_peer_fails_only_if_it_gets_results(configured):
     check = configured.check("peer PACS")
     assert check.verdict is Verdict.WARNING
     assert "no connection" in check.detail
+
+
+def with_tls(configured, files):
+    """The same configuration with TLS."""
+    section = f"tls: {{certificate: {files.certificate}, key: {files.key}, authorities: {files.authorities}}}"
+    text = configured.path.read_text()
+    configured.path.write_text(text.replace("storage: ./var", f"storage: ./var, {section}"))
+
+
+@pytest.mark.parametrize(
+    ("days", "verdict", "told"),
+    [
+        (90, Verdict.OK, "valid until 20"),
+        (10, Verdict.WARNING, "in 10 days; renew it"),
+        (-1, Verdict.FAILED, "expired on"),
+    ],
+)
+def test_the_end_of_a_certificate_is_told(configured, tmp_path, days, verdict, told):
+    """In good time."""
+    with_tls(configured, authority(tmp_path / "hospital").sign("node", days=days))
+    check = configured.check("certificate")
+    assert check.verdict is verdict
+    assert told in check.detail
+
+
+@pytest.mark.parametrize(
+    ("spoil", "verdict", "told"),
+    [
+        (lambda files: files.certificate.unlink(), Verdict.FAILED, "node.crt: tls.certificate: cannot be read"),
+        (lambda files: files.certificate.write_text("none"), Verdict.FAILED, "node.crt: tls.certificate: holds no"),
+        (lambda files: files.key.write_text("none"), Verdict.FAILED, "node.key: tls.key: holds no private key in PEM"),
+        (lambda files: openssl("genpkey", "-algorithm", "ed25519", "-out", files.key), Verdict.FAILED,
+         "node.key: tls.key: is not the key of"),
+        (lambda files: openssl("genpkey", "-algorithm", "ed25519", "-aes128", "-pass", "pass:x", "-out", files.key),
+         Verdict.FAILED, "node.key: tls.key: needs a passphrase"),
+        (lambda files: files.authorities.write_text("none"), Verdict.FAILED, "tls.authorities: holds no"),
+        (lambda files: files.key.chmod(0o644), Verdict.WARNING, "others may read"),
+    ],
+    ids=["no certificate", "no PEM", "no key", "another key", "encrypted key", "no authority", "readable key"],
+)  # fmt: skip
+def test_tls_files_that_cannot_be_used_are_named(configured, tmp_path, spoil, verdict, told):
+    """With what to do."""
+    files = authority(tmp_path / "hospital").sign("node", days=90)
+    spoil(files)
+    with_tls(configured, files)
+    check = configured.check("certificate")
+    assert check.verdict is verdict
+    assert told in check.detail
+
+
+def test_a_peer_is_called_over_tls(configured, tmp_path):
+    """As this node is itself, when it runs."""
+    files = authority(tmp_path / "hospital").sign("node", days=90)
+    with_tls(configured, files)
+    rejected = Rejected(1, 1, 3, "no peer has this AE title")
+    tls = ServerTls(files, require_peer_certificate=True)
+    with running_node(tmp_path / "own", admission=lambda _: rejected, port=configured.port, tls=tls):
+        assert "this node is running" in configured.check("port").detail
+    with running_node(tmp_path / "pacs", tls=tls) as pacs:
+        values = yaml.safe_load(configured.path.read_text())
+        values["peers"]["PACS"] |= {"ae_title": "NODE", "port": pacs.destination.port, "tls": True}
+        configured.path.write_text(yaml.safe_dump(values))
+        assert configured.check("peer PACS").detail.endswith("answered C-ECHO over TLS")

@@ -8,6 +8,7 @@ import pytest
 from pydicom.datadict import tag_for_keyword
 from pydicom.sr.coding import Code
 
+from dicom_node.admission import REJECTIONS
 from dicom_node.answers import STATUS_RANGES, Answer
 from dicom_node.conformance.content import content_tree, declared_templates, used_templates
 from dicom_node.conformance.network import REACTIONS
@@ -16,7 +17,6 @@ from dicom_node.conformance.rendering import render
 from dicom_node.conformance.specimens import INFLUENCES, Specimen, make
 from dicom_node.conformance.statement import statement_of
 from dicom_node.domain.errors import ReceiveError
-from dicom_node.intake import REJECTIONS
 from dicom_node.settings import SHIPPED_CONFIG, Settings, load_settings
 from sr_writer import codes
 from sr_writer.created import CREATED_KINDS, ROOT_TEMPLATE, TEMPLATES

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from dicom_node.domain.delivery import Destination
+from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import SettingsError
 from dicom_node.settings import SHIPPED_CASCADE, SHIPPED_MODELS, Settings, load_settings
 from dicom_node.validation import keys_of
@@ -147,6 +147,60 @@ def test_relative_path_starts_at_the_file(load, tmp_path, monkeypatch):
     assert load(SMALLEST + "models: {folder: models}").models.folder == tmp_path / "models"
 
 
+TLS = "tls: {certificate: node.crt, key: node.key, authorities: ca.crt}"
+
+
+def with_tls(node, peer):
+    """The smallest file with more in its node and in its peer."""
+    return SMALLEST.replace("storage: ./var", f"storage: ./var, {node}").replace("port: 4242", f"port: 4242, {peer}")
+
+
+def test_tls_is_for_callers_and_for_the_peers_that_want_it(load, tmp_path):
+    """`tls: true` at a peer: with the node's own files; what the peer names goes before."""
+    own = TlsFiles(tmp_path / "node.crt", tmp_path / "node.key", tmp_path / "ca.crt")
+    assert load(SMALLEST).own_tls is None
+    assert load(with_tls(TLS, "tls: false")).own_tls == own
+    assert load(with_tls(TLS, "tls: false")).destination("PACS").tls is None
+    assert load(with_tls(TLS, "tls: true")).destination("PACS").tls == own
+    assert load(with_tls(TLS, "tls: {authorities: b.crt, check_host_name: false}")).destination("PACS").tls == TlsFiles(
+        own.certificate, own.key, tmp_path / "b.crt", check_host_name=False
+    )
+    alone = "tls: {certificate: a.crt, key: a.key, authorities: b.crt}"
+    assert load(SMALLEST.replace("port: 4242", f"port: 4242, {alone}")).destination("PACS").tls == TlsFiles(
+        tmp_path / "a.crt", tmp_path / "a.key", tmp_path / "b.crt"
+    )
+
+
+@pytest.mark.parametrize(
+    ("node", "peer", "fault"),
+    [
+        ("port: 11112", "tls: true", "node.yaml:3: peers.PACS.tls: no certificate, key, authorities here, and no"
+         " node.tls to take it from; add node.tls, or name the files here"),
+        (TLS, "tls: {certificate: a.crt}", "node.yaml:3: peers.PACS.tls: has only one of certificate and key;"
+         " give both, or neither"),
+        (TLS, "tls: {check_host_name: 1}", "node.yaml:3: peers.PACS.tls.check_host_name: expected true or false,"
+         " got 1; write for example true"),
+        (TLS, "tls: {verify: true}", "node.yaml:3: peers.PACS.tls.verify: unknown key; known: authorities,"
+         " certificate, check_host_name, key"),
+        ("tls: {certificate: a.crt, key: a.key}", "tls: true", "node.yaml:1: node.tls.authorities: missing; expected a"
+         " PEM file with the certificates of those who sign the peers' certificates; add for example"
+         " `authorities: ca.crt`"),
+        ("tls: yes", "tls: no", "node.yaml:1: node.tls: expected a section with the keys certificate, key, authorities,"
+         " require_peer_certificate, got True; write for example {certificate: node.crt, key: node.key,"
+         " authorities: ca.crt}"),
+        (TLS, "addresses: [10.1.0.0/16, 10.x]", "node.yaml:3: peers.PACS.addresses[1]: expected a list of IP addresses"
+         " or networks (CIDR), got '10.x'; write for example [192.0.2.0/24]"),
+        (TLS, "maximum_associations: 0", "node.yaml:3: peers.PACS.maximum_associations: expected a whole number from 1"
+         " to 1000, or null, got 0; write for example 4"),
+    ],
+)  # fmt: skip
+def test_faults_of_tls_and_access_are_told(faults, node, peer, fault):
+    """As any other."""
+    assert faults(with_tls(node, peer).replace(", port: 11112, storage: ./var, port", ", storage: ./var, port")) == [
+        fault
+    ]
+
+
 def test_settings_cannot_be_changed(load):
     """Settings are frozen."""
     settings = load(SMALLEST)
@@ -211,7 +265,8 @@ def test_unknown_destination_names_those_there_are(load):
          " for example [PACS]"),
         ("{ae_title: PACS, host: 127.0.0.1, port: 4242}", "there",
          "node.yaml:3: peers.PACS: expected a section with the"
-         " keys ae_title, host, port, got 'there'; write for example {ae_title: AINODE, host: 127.0.0.1, port: 11112}"),
+         " keys ae_title, host, port, addresses, maximum_associations, tls, got 'there'; write for example"
+         " {ae_title: AINODE, host: 127.0.0.1, port: 11112}"),
         ("settle:", "load: {secondary_capture: maybe}\nsettle:",
          "node.yaml:6: load.secondary_capture: expected ignore or"
          " analyse, got 'maybe'; write for example ignore"),
@@ -363,7 +418,7 @@ def test_other_variables_are_left_alone(load):
         ("DICOM_NODE_NODE__PORT", "abc", "node.port: expected a whole number from 1 to 65535, got 'abc'; write for"
          " example 11112"),
         ("DICOM_NODE_NODE__PROT", "1", "node.prot: unknown key; did you mean port? known: ae_title, host,"
-         " maximum_associations, port, storage"),
+         " maximum_associations, port, storage, tls"),
         ("DICOM_NODE_NOD__PORT", "1", "nod: unknown key; did you mean node? known: deliver, load, log, models, node,"
          " peers, receive, retain, runtime, settle"),
         ("DICOM_NODE_DELIVER__TO", "[Z]", "deliver.to[0]: expected the name of a peer, got 'Z'; known: PACS"),

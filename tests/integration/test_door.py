@@ -1,0 +1,154 @@
+"""Callers that are silent, slow or too large are ended by the bounds, while others are served."""
+
+import contextlib
+import socket
+import struct
+
+import pytest
+from pynetdicom import AE
+from pynetdicom.presentation import build_context
+
+from dicom_node.domain.bounds import Bounds
+from dicom_node.domain.calls import CallOutcome
+from dicom_node.domain.errors import PeerUnreachable
+from dicom_node.listening import LONGEST_PDU_BYTES
+from dicom_node.peers import ContextWish, echo, open_storage
+from dicom_node.tls import ServerTls
+from tests.builders.certificates import authority
+from tests.builders.command import eventually
+from tests.builders.network import HOST, PATIENCE_S, image_series, running_node, saved
+
+# pynetdicom drops the socket of a connection that was closed on it without closing it
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+MR = "1.2.840.10008.5.1.4.1.1.4"
+EXPLICIT = "1.2.840.10008.1.2.1"
+QUICK = Bounds(artim_s=1.0, idle_s=1.0)
+
+
+def connect(node):
+    """A connection that says nothing yet."""
+    return socket.create_connection((HOST, node.destination.port), PATIENCE_S)
+
+
+def associate_request():
+    """The bytes of an A-ASSOCIATE-RQ to the node, as another node of its kind sends it."""
+    with socket.create_server((HOST, 0)) as recorder:
+        entity = AE(ae_title="TESTER")
+        entity.acse_timeout = 0.1
+        association = entity.associate(*recorder.getsockname(), contexts=[build_context(MR, EXPLICIT)], ae_title="NODE")
+        assert not association.is_established
+        connection, _ = recorder.accept()
+        with connection:
+            said = connection.recv(65536)  # and an A-ABORT after it
+            return said[: 6 + struct.unpack_from(">L", said, 2)[0]]
+
+
+def ended(connection):
+    """Whether the node ends the connection, whatever it says before."""
+    with contextlib.suppress(ConnectionResetError):
+        while connection.recv(65536):
+            pass
+    return True
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [0, 3, 6, 60, None],
+    ids=["nothing", "half a header", "a header", "half a request", "half a message after the request"],
+)
+def test_who_stalls_is_sent_away_while_others_are_served(tmp_path, sent):
+    """Wherever it stalls; the reason is recorded, with the AE title if it was told."""
+    request = associate_request()
+    with running_node(tmp_path, bounds=QUICK) as node, connect(node) as connection:
+        if sent is None:
+            connection.sendall(request)
+            assert connection.recv(1) == b"\x02"  # A-ASSOCIATE-AC
+            connection.sendall(struct.pack(">BBL", 4, 0, 1000) + b"\0" * 500)
+        else:
+            connection.sendall(request[:sent])
+        echo(node.destination, "OTHER")
+        assert ended(connection)
+        assert eventually(lambda: any(call.outcome is CallOutcome.CUT_OFF for call in node.calls))
+        [cut] = [call for call in node.calls if call.outcome is CallOutcome.CUT_OFF]
+        assert cut.calling_ae_title == ("TESTER" if sent is None else "")
+        assert "receive.artim_seconds" in cut.remedy
+
+
+def test_an_idle_association_is_ended(tmp_path):
+    """After its request nothing comes."""
+    request = associate_request()
+    with running_node(tmp_path, bounds=QUICK) as node, connect(node) as connection:
+        connection.sendall(request)
+        assert ended(connection)
+
+
+def test_many_silent_callers_keep_nobody_waiting(tmp_path):
+    """Two hundred at once, and the bounds are far away."""
+    with running_node(tmp_path) as node, contextlib.ExitStack() as silent:
+        for _ in range(200):
+            silent.enter_context(connect(node))
+        echo(node.destination, "OTHER")
+        # when the node stops, it does not wait for them either
+
+
+def test_a_silent_tls_caller_keeps_nobody_waiting(tmp_path):
+    """The handshake is not done where connections are taken in."""
+    signer = authority(tmp_path / "hospital")
+    tls = ServerTls(signer.sign("node"), require_peer_certificate=True)
+    with running_node(tmp_path, tls=tls, bounds=Bounds(artim_s=2.0)) as node, connect(node) as connection:
+        destination = node.destination.__class__("node", "NODE", HOST, node.destination.port, signer.sign("caller"))
+        echo(destination, "OTHER")
+        assert ended(connection)
+        assert eventually(lambda: any(call.outcome is CallOutcome.NO_TLS for call in node.calls))
+
+
+@pytest.mark.parametrize("length", [LONGEST_PDU_BYTES + 1, 0xFFFFFFFF])
+def test_a_pdu_of_absurd_length_is_not_awaited(tmp_path, length):
+    """Nothing is set aside for it."""
+    with running_node(tmp_path) as node, connect(node) as connection:
+        connection.sendall(struct.pack(">BBL", 1, 0, length))
+        assert ended(connection)
+        assert eventually(lambda: bool(node.calls))
+        assert f"{length} bytes" in node.calls[0].reason
+
+
+def test_an_object_over_the_bound_is_not_kept(tmp_path):
+    """Its association ends, and the setting is named; smaller ones go on, as many as there are."""
+    series = image_series()
+    small = [saved(dataset, tmp_path / "small") for dataset in series]
+    series[0].SOPInstanceUID = "2.25.1"
+    series[0].PixelData = bytes(1 << 21)
+    series[0].Rows = series[0].Columns = 1024
+    large = saved(series[0], tmp_path / "large")
+    bounds = Bounds(object_bytes=3 * small[0].stat().st_size // 2)
+    wishes = {ContextWish(MR, EXPLICIT)}
+    with running_node(tmp_path / "node", bounds=bounds) as node:
+        with open_storage(node.destination, "TESTER", wishes) as sender:
+            assert [sender.send(path) for path in small] == [0, 0, 0]
+        with pytest.raises(PeerUnreachable), open_storage(node.destination, "TESTER", wishes) as sender:
+            sender.send(large)
+        assert len(node.stored) == 3
+        assert eventually(lambda: node.calls[-1].outcome is CallOutcome.CUT_OFF)
+        assert node.calls[-1].calling_ae_title == "TESTER"
+        assert "maximum_object_mb" in node.calls[-1].remedy
+
+
+def test_refused_presentation_contexts_are_recorded(tmp_path):
+    """Those of a service the node does not offer, and of a transfer syntax nobody knows."""
+    with running_node(tmp_path) as node:
+        association = AE(ae_title="TESTER").associate(
+            HOST,
+            node.destination.port,
+            contexts=[
+                build_context(MR, EXPLICIT),
+                build_context("1.2.840.10008.5.1.4.31", EXPLICIT),
+                build_context(MR, "1.2.3.4"),
+            ],
+            ae_title="NODE",
+        )
+        association.release()
+    [call] = node.calls
+    assert (call.outcome, call.called_ae_title) == (CallOutcome.ACCEPTED, "NODE")
+    told = [(context.abstract_syntax, context.transfer_syntaxes, context.result) for context in call.refused]
+    assert told == [("1.2.840.10008.5.1.4.31", (EXPLICIT,), 3), (MR, ("1.2.3.4",), 4)]
