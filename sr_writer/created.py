@@ -46,7 +46,7 @@ CREATED_KINDS: tuple[CreatedKind, ...] = (
     CreatedKind(
         uid.GrayscaleSoftcopyPresentationStateStorage,
         "PR",
-        "one for each volume with findings",
+        "one for each volume with findings, and for each Modality LUT of its images",
         "something was found on grey images",
     ),
     CreatedKind(

@@ -12,7 +12,7 @@ from inference.findings import Analysis
 from sr_writer.described import DescribedVolume, describe
 from sr_writer.document import document
 from sr_writer.key_objects import key_objects
-from sr_writer.presentation import can_be_presented, presentation_state
+from sr_writer.presentation import can_be_presented, presentation_states
 from sr_writer.profiles import STANDARD, Profile, ReportWhen, ResultKind
 from sr_writer.provenance import Equipment, Predecessor, Provenance, provenance_of
 from sr_writer.report import report, report_uid
@@ -58,7 +58,9 @@ def encode(
     makers: Mapping[ResultKind, Callable[[], Iterable[Dataset]]] = {
         ResultKind.SEGMENTATION: segmentations.values,
         ResultKind.REPORT: lambda: [report(analysis, volumes, segmentations, provenance, predecessor)],
-        ResultKind.PRESENTATION: lambda: [presentation_state(v, provenance) for v in volumes if can_be_presented(v)],
+        ResultKind.PRESENTATION: lambda: [
+            each for v in volumes if can_be_presented(v) for each in presentation_states(v, provenance)
+        ],
         ResultKind.SNAPSHOT: lambda: [each for v in volumes for each in snapshots(v, provenance)],
         ResultKind.HEAT_MAP: lambda: [each for v in volumes for each in heat_pictures(v, provenance)],
         ResultKind.KEY_OBJECTS: lambda: [key_objects(volumes, provenance)] if any(v.findings for v in volumes) else [],

@@ -14,32 +14,28 @@ _WINDOW = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILU
 
 
 def add_greyscale(state: Dataset, images: Sequence[tuple[Dataset, int | None]]) -> None:
-    """Add Modality LUT, Softcopy VOI LUT and Presentation LUT as the images (header, frame number) have them.
-
-    A presentation state has one Modality LUT for all its images (C.11.1). Where theirs differ, none of the grey
-    pipeline before the Presentation LUT is written, and a display falls back on its own default.
-    """
-    first = images[0][0]
-    rescales = [_elements(header, frame, "PixelValueTransformationSequence", _RESCALE) for header, frame in images]
-    if all(each == rescales[0] for each in rescales):
-        _add_modality_lut(state, first, rescales[0])
-        windows = list(_voi_luts(images))
-        if windows:
-            state.SoftcopyVOILUTSequence = windows
+    """Add Modality LUT, Softcopy VOI LUT and Presentation LUT as the images (header, frame number) have them; their
+    `modality_lut` is one and the same."""
+    first, frame = images[0]
+    for element in modality_lut(first, frame):
+        state[element.tag] = element
+    if "RescaleSlope" in state and not state.get("RescaleType"):
+        state.RescaleType = "US"
+    windows = list(_voi_luts(images))
+    if windows:
+        state.SoftcopyVOILUTSequence = windows
     state.PresentationLUTShape = "INVERSE" if first.get("PhotometricInterpretation") == "MONOCHROME1" else "IDENTITY"
 
 
-def _add_modality_lut(state: Dataset, first: Dataset, rescale: list[DataElement]) -> None:
-    """Modality LUT of the first image: its table, else slope and intercept with a type (Type 1 here)."""
-    table = element_of(first, "ModalityLUTSequence")
+def modality_lut(header: Dataset, frame: int | None) -> list[DataElement]:
+    """What turns stored values into the modality's own, of which a presentation state has one for all its images
+    (C.11.1): a table, else slope and intercept."""
+    table = element_of(header, "ModalityLUTSequence")
     if table is not None and not table.is_empty:
-        state["ModalityLUTSequence"] = table
-        return
-    if {"RescaleIntercept", "RescaleSlope"} <= {element.keyword for element in rescale}:
-        for element in rescale:
-            state[element.tag] = element
-        if not state.get("RescaleType"):
-            state.RescaleType = "US"
+        return [table]
+    rescale = _elements(header, frame, "PixelValueTransformationSequence", _RESCALE)
+    is_whole = {"RescaleIntercept", "RescaleSlope"} <= {element.keyword for element in rescale}
+    return rescale if is_whole else []
 
 
 def _voi_luts(images: Sequence[tuple[Dataset, int | None]]) -> Iterator[Dataset]:

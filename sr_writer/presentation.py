@@ -13,12 +13,12 @@ from functools import partial
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
 
 from sr_writer import wording
 from sr_writer.colour import colour_of, profile_of
 from sr_writer.described import DescribedFinding, DescribedVolume
-from sr_writer.greyscale import add_greyscale
+from sr_writer.greyscale import add_greyscale, modality_lut
 from sr_writer.inheritance import inherit_body_part, inherit_laterality, numbers_of, technical_copy
 from sr_writer.outlines import Outline
 from sr_writer.provenance import Provenance, sign
@@ -31,6 +31,8 @@ _CHARACTER = 0.022
 _LINE = 0.06
 
 _Box = tuple[float, float, float, float]
+#: Slice index -> what is drawn there.
+_Drawn = dict[int, list[tuple[DescribedFinding, Outline]]]
 
 
 def can_be_presented(described: DescribedVolume) -> bool:
@@ -38,21 +40,34 @@ def can_be_presented(described: DescribedVolume) -> bool:
     return bool(described.findings) and len({_is_colour(header) for header in described.headers}) == 1
 
 
-def presentation_state(described: DescribedVolume, provenance: Provenance) -> Dataset:
-    """The presentation state of one volume; it references exactly the images that it draws on."""
-    drawn = _by_slice(described)
+def presentation_states(described: DescribedVolume, provenance: Provenance) -> tuple[Dataset, ...]:
+    """The presentation states of one volume: one, or one for each Modality LUT where its images have several (PET)."""
+    groups: list[tuple[list[DataElement], _Drawn]] = []
+    for index, findings in sorted(_by_slice(described).items()):
+        lut = modality_lut(described.headers[index], described.volume.frames[index].frame_number)
+        alike = next((drawn for known, drawn in groups if known == lut), None)
+        if alike is None:
+            groups.append((lut, {index: findings}))
+        else:
+            alike[index] = findings
+    return tuple(_state(described, provenance, drawn, number) for number, (_, drawn) in enumerate(groups, start=1))
+
+
+def _state(described: DescribedVolume, provenance: Provenance, drawn: _Drawn, number: int) -> Dataset:
+    """One presentation state; it references exactly the images that it draws on."""
     images = [(described.headers[index], described.volume.frames[index].frame_number) for index in sorted(drawn)]
     stubs = {uid: _stub(header) for uid, header in {each.SOPInstanceUID: each for each, _ in images}.items()}
     layer = hd.pr.GraphicLayer(
         _LAYER, order=1, description="AI, research use only", display_color=hd.color.CIELabColor.from_rgb(*colour_of(0))
     )
     name = f"volume {described.number}"
+    part = () if number == 1 else (str(number),)
     state = _kind(images[0][0])(
         referenced_images=list(stubs.values()),
         series_instance_uid=provenance.uid("PR series", name),
         series_number=_SERIES_NUMBER + described.number,
-        sop_instance_uid=provenance.uid("PR", name),
-        instance_number=1,
+        sop_instance_uid=provenance.uid("PR", name, *part),
+        instance_number=number,
         manufacturer=provenance.equipment.manufacturer,
         manufacturer_model_name=provenance.equipment.model_name,
         software_versions=provenance.equipment.software_versions,
@@ -71,8 +86,8 @@ def presentation_state(described: DescribedVolume, provenance: Provenance) -> Da
     return state
 
 
-def _by_slice(described: DescribedVolume) -> dict[int, list[tuple[DescribedFinding, Outline]]]:
-    drawn: dict[int, list[tuple[DescribedFinding, Outline]]] = defaultdict(list)
+def _by_slice(described: DescribedVolume) -> _Drawn:
+    drawn: _Drawn = defaultdict(list)
     for finding in described.findings:
         for outline in finding.outlines:
             drawn[outline.slice_index].append((finding, outline))

@@ -179,13 +179,23 @@ def test_different_windows_name_their_images():
     }
 
 
-def test_different_rescales_leave_the_grey_pipeline_to_the_display():
-    """One object has one Modality LUT; where images differ none is claimed."""
+def test_each_rescale_has_a_state_of_its_own():
+    """One object has one Modality LUT: images that differ, as those of PET do, have one each, with its window."""
     images = ct_series(SHAPE)
     images[3].RescaleSlope = "2"
-    state = state_of(images, segmented(FIRST))
-    assert "RescaleSlope" not in state
-    assert "SoftcopyVOILUTSequence" not in state
+    _, _, *states = encode(analysis_of(images, segmented(FIRST)), headers_of(*images))
+    assert [(float(state.RescaleSlope), state.InstanceNumber) for state in states] == [(1, 1), (2, 2)]
+    assert len({state.SOPInstanceUID for state in states}) == len(states)
+    drawn = [
+        {
+            item.ReferencedSOPInstanceUID
+            for part in state.GraphicAnnotationSequence
+            for item in part.ReferencedImageSequence
+        }
+        for state in states
+    ]
+    assert drawn == [{images[2].SOPInstanceUID, images[4].SOPInstanceUID}, {images[3].SOPInstanceUID}]
+    assert all("SoftcopyVOILUTSequence" in state for state in states)
 
 
 def test_lut_tables_are_copied():
