@@ -90,7 +90,7 @@ def test_analyze_gives_the_same_answer_without_a_network(tmp_path):
     assert "notes.txt: it is not a DICOM file" in told.stdout
     brain = phantoms["brain MR"]
     results = by_modality((tmp_path / "out" / brain.study_instance_uid).glob("*.dcm"))
-    assert sorted(results) == ["PR", "SEG", "SR"]
+    assert sorted(results) == ["OT", "PR", "SEG", "SR"]
     assert dice(mask_of(results["SEG"][0], brain.instances), brain.lesion) >= 0.8
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert len(summary["studies"]) == 2

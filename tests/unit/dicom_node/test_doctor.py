@@ -18,6 +18,7 @@ from dicom_node.domain.errors import PeerRefused, SettingsError
 from dicom_node.peers import echo
 from dicom_node.settings import load_settings
 from tests.builders.command import write_config
+from tests.builders.logs import logging_kept
 from tests.builders.network import HOST, free_port, running_archive
 
 # pynetdicom drops the socket of a refused connection without closing it
@@ -33,7 +34,8 @@ def config(tmp_path):
 
 def told(config, *options, code=0):
     """What the command says, as values."""
-    result = CliRunner().invoke(command, ["doctor", "--config", str(config), "--json", *options])
+    with logging_kept():
+        result = CliRunner().invoke(command, ["doctor", "--config", str(config), "--json", *options])
     assert result.exit_code == code, result.output
     return json.loads(result.stdout)
 
@@ -61,7 +63,8 @@ def test_a_stranger_is_listed_with_the_lines_that_let_it_in(config, monkeypatch)
     assert f"`STRANGER: {{ae_title: STRANGER, host: {HOST}, port: 104}}` under peers" in stranger["remedy"]
     assert "`receive: {from: [PACS, STRANGER]}`" in stranger["remedy"]
     assert context["refused"][0]["reason"].endswith("this node does not offer it")
-    table = CliRunner().invoke(command, ["doctor", "--config", str(config)]).stdout
+    with logging_kept():
+        table = CliRunner().invoke(command, ["doctor", "--config", str(config)]).stdout
     assert "STRANGER" in table
     assert "ModalityWorklistInformationFind" in table or "Modality Worklist" in table
     [outward, inward] = told(config, "--peer", "PACS", code=1)

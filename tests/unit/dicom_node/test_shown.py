@@ -28,6 +28,7 @@ from dicom_node.summary import summarise
 from inference.registry import BrokenPackage, InstalledVersion, Library, installed
 from tests.builders.analyses import analysis_of, classified, segmented
 from tests.builders.datasets import mr_series
+from tests.builders.logs import logging_kept
 
 DELIVERY = DeliveryStatus("PACS", DeliveryState.PENDING, 2, "no connection", "SR", "1.2", "2.25.1", Path("/r/1.dcm"))
 STATUS = StudyStatus(
@@ -206,15 +207,8 @@ def test_progress_is_a_bar_on_a_terminal():
 @pytest.fixture
 def log_lines(capsys):
     """What a configured log wrote; afterwards logging is as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    names = ("pydicom", "pynetdicom", "highdicom", "py.warnings", "apscheduler")
-    levels = {name: logging.getLogger(name).level for name in names}
-    yield lambda: [line for line in capsys.readouterr().err.splitlines() if line]
-    logging.captureWarnings(capture=False)
-    root.handlers[:], root.level = handlers, level
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
+    with logging_kept():
+        yield lambda: [line for line in capsys.readouterr().err.splitlines() if line]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from dicom_node.summary import summarise
 from tests.builders.analyses import analysis_of, classified
 from tests.builders.command import run, write_config
 from tests.builders.datasets import mr_series
+from tests.builders.logs import logging_kept
 from tests.builders.studies import STUDY, claimed, delivering, going, receive, result
 
 COMMANDS = ("retry", "resend", "rerun", "forget")
@@ -37,7 +38,8 @@ def store(config, tmp_path):
 
 def ask(*arguments):
     """What the command prints, within this process; the command must end well."""
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    with logging_kept():
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     return done.stdout
 

@@ -10,7 +10,7 @@ from tests.builders.datasets import mr_series
 @pytest.mark.parametrize(
     ("run", "told"),
     [
-        (detected((2, 3, 10, 12), (4, 4, 6, 6)), "abnormality 1 (score 0.66); abnormality 2 (score 0.66)"),
+        (detected((2, 3, 10, 12), (4, 4, 6, 6)), "abnormality box 1 (score 0.66); abnormality box 2 (score 0.66)"),
         (detected(), "x-ray abnormality: none found"),
         (segmented(), "brain tumour: none found"),
         (refused(), ""),
