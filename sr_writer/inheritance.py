@@ -139,7 +139,7 @@ def inherit_patient_and_study(result: Dataset, source: Dataset) -> None:
     identity and stays as it is.
     """
     result.StudyInstanceUID = source.StudyInstanceUID
-    for keyword in (*REQUIRED, *OPTIONAL):
+    for keyword in INHERITED:
         if keyword in REQUIRED:
             setattr(result, keyword, None)
         element = mended(source, keyword).element
@@ -153,7 +153,7 @@ def repairs_of(source: Dataset) -> tuple[str, ...]:
     absent = tuple(
         f"{dictionary_description(keyword)} is absent and empty here" for keyword in REQUIRED if keyword not in source
     )
-    repairs = (repair for keyword in (*REQUIRED, *OPTIONAL, *_CARRIED) for repair in mended(source, keyword).repairs)
+    repairs = (repair for keyword in (*INHERITED, *_CARRIED) for repair in mended(source, keyword).repairs)
     if not UID(str(source.StudyInstanceUID), IGNORE).is_valid:
         absent = ("Study Instance UID breaks the rules for UIDs and is kept, since it is the study's", *absent)
     return tuple(dict.fromkeys((*absent, *repairs)))
