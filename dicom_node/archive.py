@@ -22,12 +22,13 @@ from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_node import transfer_syntaxes
 from dicom_node.archive_index import ArchiveIndex, Entry, UnknownLevelError
+from dicom_node.associations import application_entity, send_without_delay
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import ReceiveError
 from dicom_node.domain.study import InstanceKind
 from dicom_node.forwarding import Forwarder
 from dicom_node.intake import classify_object
-from dicom_node.peers import STUDY_ROOT_FIND, STUDY_ROOT_MOVE, VERIFICATION, application_entity, send_without_delay
+from dicom_node.peers import STUDY_ROOT_FIND, STUDY_ROOT_MOVE, VERIFICATION
 from dicom_node.receiving import Arrival, identify
 from dicom_node.scp import abort_all
 from dicom_node.spool import Spool, file_meta_of

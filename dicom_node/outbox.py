@@ -15,7 +15,7 @@ from typing import Protocol
 
 from dicom_node.domain.delivery import Delivery, Destination, is_in_vain, retry_delay_s
 from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerUnreachable
-from dicom_node.peers import ContextWish, StorageSender, context_wish, open_storage
+from dicom_node.storage_scu import ContextWish, StorageSender, context_wish, open_storage
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ from pynetdicom.events import Event, EventHandlerType
 
 from dicom_node import transfer_syntaxes
 from dicom_node.admission import UNDECIDED, AssociationRequest
+from dicom_node.associations import application_entity, send_without_delay
 from dicom_node.attendance import Attendance, Refusal, Writing
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import Call, CallOutcome, RefusedContext
@@ -29,7 +30,7 @@ from dicom_node.domain.study import Instance
 from dicom_node.faults import call_path, type_and_place
 from dicom_node.listening import Dismissal, Door, HouseRules, open_door
 from dicom_node.negotiation import refused_contexts, request_of
-from dicom_node.peers import VERIFICATION, application_entity, send_without_delay
+from dicom_node.peers import VERIFICATION
 from dicom_node.receiving import Arrival, Receiver
 from dicom_node.store import Receipt
 from dicom_node.tls import ServerTls

@@ -9,7 +9,7 @@ from pathlib import Path
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import DeliveryError, ObjectRejected
 from dicom_node.files import files_under
-from dicom_node.peers import LARGEST_PROPOSAL, ContextWish, StorageSender, context_wish, open_storage
+from dicom_node.storage_scu import LARGEST_PROPOSAL, ContextWish, StorageSender, context_wish, open_storage
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from dicom_node.decoding import is_decodable
 from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerRefused, PeerUnreachable, ReceiveError
 from dicom_node.domain.study import InstanceKind
 from dicom_node.intake import classify_object
-from dicom_node.peers import ContextWish, storage_contexts, verification_contexts
+from dicom_node.peers import verification_contexts
 from dicom_node.scp import accepting_entity, name_of
 from dicom_node.selection import reasons_to_leave_out
+from dicom_node.storage_scu import ContextWish, storage_contexts
 
 ANALYSED = "analysed"
 

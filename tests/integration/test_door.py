@@ -12,7 +12,8 @@ from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import CallOutcome
 from dicom_node.domain.errors import PeerUnreachable
 from dicom_node.listening import LONGEST_PDU_BYTES
-from dicom_node.peers import ContextWish, echo, open_storage
+from dicom_node.peers import echo
+from dicom_node.storage_scu import ContextWish, open_storage
 from dicom_node.tls import ServerTls
 from tests.builders.certificates import authority
 from tests.builders.command import eventually

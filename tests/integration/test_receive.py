@@ -14,8 +14,9 @@ from pynetdicom.presentation import build_context
 
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import ObjectRejected, PeerRefused, PeerUnreachable
-from dicom_node.peers import ContextWish, echo, open_storage
+from dicom_node.peers import echo
 from dicom_node.spool import InstanceAddress, Spool, file_meta_of
+from dicom_node.storage_scu import ContextWish, open_storage
 from tests.builders.dcmtk import dcmtk
 from tests.builders.network import HOST, PATIENCE_S, MemoryRegister, dataset_bytes, image_series, running_node, saved
 

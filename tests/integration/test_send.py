@@ -14,8 +14,9 @@ from pynetdicom import AE, evt
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import ObjectRejected, PeerRefused, PeerUnreachable
 from dicom_node.outbox import Outbox
-from dicom_node.peers import ContextWish, echo, open_storage
+from dicom_node.peers import echo
 from dicom_node.sending import send_folder
+from dicom_node.storage_scu import ContextWish, open_storage
 from tests.builders.network import (
     HOST,
     MemoryDeliveries,

@@ -8,7 +8,8 @@ import pytest
 
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import PeerUnreachable
-from dicom_node.peers import ContextWish, echo, open_storage
+from dicom_node.peers import echo
+from dicom_node.storage_scu import ContextWish, open_storage
 from tests.builders.certificates import authority
 from tests.builders.command import eventually, run, serving, write_config
 from tests.builders.network import HOST, free_port, image_series, saved

@@ -8,17 +8,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom.presentation import build_context
 
+from dicom_node.associations import application_entity, send_without_delay
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import ObjectRejected, PeerUnreachable
-from dicom_node.peers import (
-    LARGEST_PROPOSAL,
-    ContextWish,
-    StorageSender,
-    application_entity,
-    context_wish,
-    open_storage,
-    send_without_delay,
-)
+from dicom_node.storage_scu import LARGEST_PROPOSAL, ContextWish, StorageSender, context_wish, open_storage
 from tests.builders.network import HOST, image_series, saved
 
 

@@ -1,0 +1,138 @@
+"""Storage as SCU: files to one peer over one association.
+
+Data sets are sent as they are stored, undecoded, in a presentation context of exactly their SOP class and transfer
+syntax; only when the peer refuses that one is an uncompressed data set re-encoded.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import UID
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext, build_context
+
+from dicom_node.answers import Answer, answer_of
+from dicom_node.associations import open_association
+from dicom_node.domain.delivery import Destination
+from dicom_node.domain.errors import ObjectRejected, PeerRefused, PeerUnreachable
+from dicom_node.transfer_syntaxes import UNCOMPRESSED
+
+_LOGGER = logging.getLogger(__name__)
+
+#: Presentation context IDs are the odd numbers of one byte (PS3.8 9.3.2.2), and a pair may need two.
+LARGEST_PROPOSAL = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ContextWish:
+    """A SOP class in one transfer syntax, as a file to be sent has it."""
+
+    sop_class_uid: str
+    transfer_syntax_uid: str
+
+
+def context_wish(path: Path) -> ContextWish:
+    """What the file at `path` needs to be sent. Raises ObjectRejected when it is gone or no DICOM file (PS3.10)."""
+    try:
+        meta = read_file_meta_info(path)
+        return ContextWish(str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
+    except FileNotFoundError as error:
+        raise ObjectRejected(f"{path} is gone; it cannot be sent") from error
+    except (OSError, InvalidDicomError, AttributeError) as error:
+        raise ObjectRejected(f"{path} is no DICOM file with file meta information: {error}") from error
+
+
+class StorageSender:
+    """Sends files over one storage association."""
+
+    def __init__(self, association: Association, destination: Destination) -> None:
+        self._association = association
+        self._destination = destination
+        self._message_ids = itertools.count(1)
+        self._lost = False
+        self._accepted = {
+            (str(context.abstract_syntax), str(context.transfer_syntax[0])) for context in association.accepted_contexts
+        }
+
+    def send(self, path: Path) -> int:
+        """Store the object at `path` at the peer; the status, success or warning.
+
+        Raises PeerUnreachable (retry, on a new association), PeerRefused (retry later) or ObjectRejected (final).
+        """
+        wish = context_wish(path)
+        source = self._as_accepted(path, wish)
+        if self._lost or not self._association.is_established:
+            raise PeerUnreachable(f"{self._destination} ended the association before {path.name} was sent")
+        # message IDs are 16 bit (PS3.7 9.3.1.1)
+        message_id = next(self._message_ids) % 0xFFFF
+        try:
+            response = self._association.send_c_store(source, msg_id=message_id)
+        except (ValueError, AttributeError, RuntimeError, OSError) as error:
+            raise ObjectRejected(f"{path.name} cannot be sent to {self._destination}: {error}") from error
+        return self._judge(response, path)
+
+    def _as_accepted(self, path: Path, wish: ContextWish) -> Path | Dataset:
+        if (wish.sop_class_uid, wish.transfer_syntax_uid) in self._accepted:
+            return path
+        agreed = next((uid for uid in UNCOMPRESSED if (wish.sop_class_uid, uid) in self._accepted), None)
+        if agreed is not None and wish.transfer_syntax_uid in UNCOMPRESSED:
+            return dcmread(path)
+        raise ObjectRejected(
+            f"{self._destination} accepts no {UID(wish.sop_class_uid).name} in {UID(wish.transfer_syntax_uid).name}; "
+            "have that SOP class allowed there, or leave it out of this destination's results"
+        )
+
+    def _judge(self, response: Dataset, path: Path) -> int:
+        if response.get("Status") is None:
+            # pynetdicom's way to say: time-out, abort or an invalid response; it may still think to be associated
+            self._lost = True
+            raise PeerUnreachable(f"{self._destination} gave no answer to {path.name}")
+        status = int(response.Status)
+        comment = f" ({response.ErrorComment})" if response.get("ErrorComment") else ""
+        answer = answer_of(status)
+        if answer is Answer.LATER:
+            raise PeerRefused(f"{self._destination} cannot take {path.name} now: status 0x{status:04X}{comment}")
+        if answer is Answer.NEVER:
+            raise ObjectRejected(f"{self._destination} rejected {path.name}: status 0x{status:04X}{comment}")
+        if status:
+            _LOGGER.info(
+                "%s took %s with warning 0x%04X%s",
+                self._destination,
+                path.name,
+                status,
+                comment,
+                extra={"action": "stored_with_warning"},
+            )
+        return status
+
+
+def storage_contexts(wishes: Collection[ContextWish]) -> list[PresentationContext]:
+    """One context for each pair; what is uncompressed is offered in every such syntax, since it can be re-encoded."""
+    convertible = {wish.sop_class_uid for wish in wishes if wish.transfer_syntax_uid in UNCOMPRESSED}
+    asked = {(wish.sop_class_uid, wish.transfer_syntax_uid) for wish in wishes}
+    asked |= set(itertools.product(convertible, UNCOMPRESSED))
+    return [build_context(sop_class_uid, syntax) for sop_class_uid, syntax in sorted(asked)]
+
+
+@contextmanager
+def open_storage(
+    destination: Destination, own_ae_title: str, wishes: Collection[ContextWish]
+) -> Iterator[StorageSender]:
+    """A sender for objects of exactly these SOP classes and transfer syntaxes (at most LARGEST_PROPOSAL).
+
+    Raises PeerUnreachable or PeerRefused when there is no association, ValueError for too many wishes.
+    """
+    if len(wishes) > LARGEST_PROPOSAL:
+        raise ValueError(f"{len(wishes)} pairs of SOP class and transfer syntax; one association takes 64")
+    with open_association(destination, own_ae_title, storage_contexts(wishes)) as association:
+        yield StorageSender(association, destination)
