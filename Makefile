@@ -29,8 +29,9 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A file's tests stay in one process, since they share what takes long to make
 unit: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
 
 clean:
 	rm -rf $(VENV) out

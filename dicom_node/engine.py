@@ -12,6 +12,7 @@ from dicom_node.equipment import equipment_of
 from dicom_node.pipeline import Engine
 from dicom_node.reader import LoadSettings
 from dicom_node.settings import Settings
+from inference.compiled import Compiling, Precision
 from inference.explain import explain as heat_maps
 from inference.models import load_all
 from inference.registry import BrokenPackage
@@ -28,7 +29,8 @@ def build_engine(
     it. Raises CascadeError for a cascade file that is wrong."""
     cascade, packages = load_cascade(settings.models.cascade), settings.library.packages()
     torch.set_num_threads(settings.runtime.threads or os.cpu_count() or 1)
-    shelf = load_all({name: packages[name] for name in cascade.packages if name in packages})
+    asked = {name: packages[name] for name in cascade.packages if name in packages}
+    shelf = load_all(asked, _compiling(settings))
     wanted = settings.deliver.profiles if profiles is None else profiles
     for name, model in shelf.items():
         told = model.reason if isinstance(model, BrokenPackage) else f"version {model.package.card.version}"
@@ -41,3 +43,11 @@ def build_engine(
         profiles=wanted,
         explain=heat_maps if explain or any(ResultKind.HEAT_MAP in each.objects for each in wanted) else None,
     )
+
+
+def _compiling(settings: Settings) -> Compiling | None:
+    """None: in torch; also without a folder to keep networks in, since compiling takes longer than a few studies do."""
+    runtime, folder = settings.runtime, settings.compiled_networks
+    if runtime.engine == "torch" or not (folder.is_dir() or folder.parent.is_dir()):
+        return None
+    return Compiling(Precision(runtime.precision), folder)

@@ -68,6 +68,20 @@ class RuntimeSection(Section):
     threads: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = Field(
         default=None, description="a whole number from 1 to 1024, or null for one per core", examples=["4"]
     )
+    #: What runs the project's own networks on the processor.
+    engine: Literal["openvino", "torch"] = Field(
+        default="openvino", description="openvino or torch", examples=["openvino"]
+    )
+    #: Of OpenVINO's arithmetic. auto: bf16 where the processor multiplies it in hardware, f32 elsewhere.
+    precision: Literal["auto", "f32", "bf16"] = Field(
+        default="auto", description="auto, f32 or bf16", examples=["auto"]
+    )
+    #: Where networks are kept that were compiled; None: in the storage folder.
+    compiled: FilePath | None = Field(
+        default=None,
+        description="a folder, or null for compiled/ in node.storage",
+        examples=["/srv/dicom-node/compiled"],
+    )
 
 
 class RetainSection(Section):
@@ -112,6 +126,11 @@ class Settings(Section):
     def library(self) -> Library:
         """The model packages that come with the node, and those that were installed in its storage."""
         return Library(self.models.folder, self.node.storage / "models")
+
+    @property
+    def compiled_networks(self) -> Path:
+        """Where compiled networks are kept."""
+        return self.runtime.compiled or self.node.storage / "compiled"
 
     @property
     def database(self) -> Path:

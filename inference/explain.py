@@ -81,10 +81,10 @@ def _of_run(run: StageRun, question: str, model: Model, volume: Volume) -> Itera
 def _by_gradient(
     stage: str, label: str, slice_index: int, question: str, model: Classifier | Detector, volume: Volume
 ) -> HeatMap:
-    card, network = model.package.card, model.network
+    card, network = model.package.card, model.differentiable
     method = GRAD_CAM if isinstance(model, Classifier) else GRAD_CAM_PP
     known = (isinstance(model, Detector) and card.architecture.startswith("yolov5")) or card.architecture in _LAYERS
-    if not isinstance(network, nn.Module) or not known:
+    if network is None or not known:
         reason = f"{card.name} runs as {card.architecture or card.file}, whose gradients are not known"
         return HeatMap(stage, label, slice_index, method, None, reason)
     pictures, placement = prepare(volume.pixels, volume.window, card.preparation)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from inference.cards import Card
+from inference.compiled import Precision, compile_model
 from inference.findings import Task
 
 #: Scores are kept this far from 0 and 1 before they become logits.
@@ -25,22 +26,12 @@ class ForeignNetwork:
 
     def __init__(self, path: Path, card: Card) -> None:
         """Raises RuntimeError for a file OpenVINO cannot read, or whose inputs and outputs are not the card's."""
-        core = openvino.Core()
-        model = core.read_model(path)
+        model = openvino.Core().read_model(path)
         if len(model.inputs) != 1:
             raise RuntimeError(f"it has {len(model.inputs)} inputs, and one is fed")
         batch = model.input(0).partial_shape[0]
         self._one_by_one = batch.is_static and batch.get_length() == 1
-        # one forward pass at a time uses every thread torch may use, in the precision the file has
-        self._compiled = core.compile_model(
-            model,
-            "CPU",
-            {
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-                "INFERENCE_PRECISION_HINT": "f32",
-                "PERFORMANCE_HINT": "LATENCY",
-            },
-        )
+        self._compiled = compile_model(model, Precision.FLOAT32)
         self._card = card
         self._outputs = {question: self._output(question, index) for index, question in enumerate(card.questions)}
 

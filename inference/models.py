@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from torchvision.ops import batched_nms, box_convert
 
 from inference.architectures import build
 from inference.cards import Card, OperatingPoint
+from inference.compiled import Compiling, NotConvertibleError, compiled, discard_others
 from inference.findings import Classification, Region, Task
 from inference.foreign import ForeignNetwork
 from inference.interpret import classification, slices_to_show
@@ -21,6 +24,8 @@ from inference.registry import BrokenPackage, Package
 from inference.transforms import Placement, prepare
 from inference.volume import Volume
 from inference.weights_file import load_weights
+
+_LOGGER = logging.getLogger(__name__)
 
 #: (n, channels, size, size) to what the task's network gives; a torch module, or another engine's.
 Network = Callable[[Tensor], Any]
@@ -30,12 +35,23 @@ _AT_ONCE = 8
 _ANY = -1
 
 
-class Classifier:
-    """A package that answers one or several questions with one forward pass."""
+class _Ready:
+    """A package and its network, made ready."""
 
     def __init__(self, package: Package, network: Network) -> None:
         self.package = package
         self.network = network
+
+    @cached_property
+    def differentiable(self) -> nn.Module | None:
+        """The network in torch; None where there is none, since it came as a file of its own."""
+        if isinstance(self.network, nn.Module):
+            return self.network
+        return _own(self.package) if self.package.card.architecture else None
+
+
+class Classifier(_Ready):
+    """A package that answers one or several questions with one forward pass."""
 
     def answers(self, volume: Volume) -> dict[str, Classification]:
         """The best class per question, from several slices of the volume."""
@@ -53,12 +69,8 @@ class Classifier:
         }
 
 
-class Segmenter:
+class Segmenter(_Ready):
     """A package that gives every voxel a score."""
-
-    def __init__(self, package: Package, network: Network) -> None:
-        self.package = package
-        self.network = network
 
     def scores(self, volume: Volume) -> NDArray[np.float32]:
         """Scores 0..1 (slice, row, column) on the volume's own grid."""
@@ -71,12 +83,8 @@ class Segmenter:
         return torch.cat(parts).numpy()
 
 
-class Detector:
+class Detector(_Ready):
     """A package that draws boxes around things."""
-
-    def __init__(self, package: Package, network: Network) -> None:
-        self.package = package
-        self.network = network
 
     def boxes(self, volume: Volume, threshold: float | None = None) -> tuple[Region, ...]:
         """Every box above the threshold, the card's if none is given, slice by slice, the best first; of those that
@@ -127,11 +135,14 @@ _KINDS: Mapping[Task, type[Classifier] | type[Segmenter] | type[Detector]] = {
 }
 
 
-def load(package: Package) -> Model | BrokenPackage:
-    """Make the network ready and ask it about a blank picture; a package whose files do not fit its card says how."""
+def load(package: Package, compiling: Compiling | None = None) -> Model | BrokenPackage:
+    """Make the network ready and ask it about a blank picture; a package whose files do not fit its card says how.
+
+    Without `compiling` the project's own networks run in torch.
+    """
     card = package.card
     try:
-        network = _own(package) if card.architecture else ForeignNetwork(package.folder / card.file, card)
+        network = _network(package, compiling)
         with torch.inference_mode():
             size = card.preparation.size
             problem = _misfit(card, network(torch.zeros(1, card.preparation.channels, size, size)))
@@ -143,6 +154,21 @@ def load(package: Package) -> Model | BrokenPackage:
     if problem:
         return BrokenPackage(package.folder, problem)
     return _KINDS[card.task](package, network)
+
+
+def _network(package: Package, compiling: Compiling | None) -> Network:
+    card = package.card
+    if not card.architecture:
+        return ForeignNetwork(package.folder / card.file, card)
+    if compiling is None:
+        return _own(package)
+    try:
+        return compiled(card, partial(_own, package), compiling)
+    except NotConvertibleError as error:
+        _LOGGER.warning(
+            "%s runs in torch: OpenVINO cannot convert it (%s)", card.name, error, extra={"action": "not_compiled"}
+        )
+        return _own(package)
 
 
 def _own(package: Package) -> nn.Module:
@@ -187,6 +213,14 @@ def _shape(card: Card, classes: int) -> tuple[int, ...]:
             return 1, classes, size, size
 
 
-def load_all(packages: Mapping[str, Package | BrokenPackage]) -> dict[str, Model | BrokenPackage]:
+def load_all(
+    packages: Mapping[str, Package | BrokenPackage], compiling: Compiling | None = None
+) -> dict[str, Model | BrokenPackage]:
     """Make every whole package ready; what is broken stays listed with its reason."""
-    return {name: load(package) if isinstance(package, Package) else package for name, package in packages.items()}
+    whole = [package for package in packages.values() if isinstance(package, Package)]
+    if compiling is not None and compiling.folder is not None:
+        discard_others(compiling.folder, [package.card for package in whole])
+    return {
+        name: load(package, compiling) if isinstance(package, Package) else package
+        for name, package in packages.items()
+    }
