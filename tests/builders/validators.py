@@ -19,6 +19,7 @@ def errors_of(tool_name: str, path: Path) -> list[Message]:
     if not tool.is_installed:
         pytest.skip(f"{tool.name} is not installed (package {tool.package}); it would check objects independently")
     told = run(tool, path)
+    assert told.exit_code is not None, f"{tool.name} did not come to an end: nothing is known of the file"
     messages = messages_of(tool.name, told.lines, told.exit_code, dcmread(path, stop_before_pixels=True).SOPClassUID)
     return [message for message in messages if message.weight is Weight.ERROR]
 
