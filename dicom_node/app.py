@@ -47,6 +47,7 @@ _BURY_EVERY_S = 60.0
 _RETAIN_EVERY_S = 600.0
 #: How long each part may take to finish what it is doing when the node stops.
 _GRACE_S = 8.0
+_ANSWER_GRACE_S = 1.0
 
 
 class Node:
@@ -110,6 +111,7 @@ class Node:
         self._scp.stop(_GRACE_S)
         self._outbox.stop()
         self._schedule.stop()
+        self._inquiries.stop(_ANSWER_GRACE_S)
         self._worker.stop(_GRACE_S)
         self._calls.flush()
         self.store.close()

@@ -96,14 +96,14 @@ class Inquiries:
         self._count = count
         self._on_answer = on_answer
         self._clock = clock
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._memories: dict[tuple[str, str], _Memory] = {}
 
     def about(self, activity: StudyActivity, *, is_open: bool, quiet_s: float) -> tuple[Holding, ...]:
         """What the senders of a study have answered so far. Asks those that are due and free, and waits for none."""
         now = self._clock()
         answers = []
-        with self._lock:
+        with self._changed:
             self._forget(now)
             for sender in activity.senders:
                 peer = self._peers.get(sender.calling_ae_title)
@@ -117,6 +117,11 @@ class Inquiries:
                     peer.is_busy, memory.asked = True, asked
                     self._begin(peer, memory, activity.study_instance_uid, sender)
         return tuple(answers)
+
+    def stop(self, grace_s: float) -> None:
+        """Let questions under way be answered within `grace_s`; nothing depends on it. Ask `about` nothing any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: not any(peer.is_busy for peer in self._peers.values()), grace_s)
 
     def _forget(self, now: float) -> None:
         old = [key for key, known in self._memories.items() if known.asked and now - known.asked.at > _REMEMBERED_S]
@@ -136,18 +141,20 @@ class Inquiries:
         except NodeError as error:
             self._note_silence(peer, error)
         else:
-            with self._lock:
+            with self._changed:
                 earlier = None if memory.holding is None else memory.holding.instance_count
                 ours = (sender.calling_ae_title, count, sender.instance_count, earlier)
                 memory.holding = Holding(peer.destination.name, *ours)
                 peer.failures = 0
         finally:
-            peer.is_busy = False
+            with self._changed:
+                peer.is_busy = False
+                self._changed.notify_all()
         if not peer.failures:
             self._on_answer()
 
     def _note_silence(self, peer: _Peer, error: NodeError) -> None:
-        with self._lock:
+        with self._changed:
             peer.failures += 1
             silence_s = pause_s(peer.failures, FIRST_SILENCE_S, LONGEST_SILENCE_S)
             peer.silent_until = self._clock() + silence_s
