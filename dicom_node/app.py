@@ -13,19 +13,24 @@ from functools import partial
 
 from dicom_node.admission import AssociationRequest, KnownPeer, Rejected, admit
 from dicom_node.calls import CallBook
+from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import Fault, SettingsError, StoreError
 from dicom_node.domain.study import InstanceKind
+from dicom_node.holdings import instances_held
+from dicom_node.inquiries import Inquiries
 from dicom_node.intake import classify_object
 from dicom_node.outbox import Outbox
+from dicom_node.peers import find
 from dicom_node.receiving import Receiver
 from dicom_node.retention import Limits, Retention
 from dicom_node.schedule import Schedule, Task
 from dicom_node.scp import Listener, StorageScp
 from dicom_node.settings import Settings
-from dicom_node.settling import settle_quiet_studies
+from dicom_node.settling import settle_complete_studies
 from dicom_node.spool import Spool
 from dicom_node.store import Store
 from dicom_node.study_folders import StudyFolders
+from dicom_node.study_rules import answering_senders, patience_for, urgency_rules
 from dicom_node.tls import ServerTls
 from dicom_node.worker_process import WorkerProcess
 from inference.stages import CascadeError, load_cascade
@@ -33,6 +38,7 @@ from sr_writer.provenance import is_own_uid
 
 _LOGGER = logging.getLogger(__name__)
 
+_SETTLE = "settle"
 _SETTLE_EVERY_S = 0.5
 _WAKE_EVERY_S = 0.5
 _DELIVER_EVERY_S = 0.5
@@ -41,6 +47,7 @@ _BURY_EVERY_S = 60.0
 _RETAIN_EVERY_S = 600.0
 #: How long each part may take to finish what it is doing when the node stops.
 _GRACE_S = 8.0
+_ANSWER_GRACE_S = 1.0
 
 
 class Node:
@@ -67,15 +74,16 @@ class Node:
         self._calls = CallBook(self.store.calls)
         self._scp = StorageScp(
             listener(settings),
-            Receiver(self._spool, self.store, self._classify),
+            Receiver(self._spool, self.store, self._classify, urgency_rules(settings)),
             partial(admission, settings),
             on_stored=lambda _instance: None,
             on_call=self._calls.note,
             clock=clock,
         )
+        self._inquiries = Inquiries(answering_senders(settings), self._count_held, self._settle_soon)
         self._schedule = Schedule(
             [
-                Task("settle", _SETTLE_EVERY_S, self._settle),
+                Task(_SETTLE, _SETTLE_EVERY_S, self._settle),
                 Task("wake the worker", _WAKE_EVERY_S, self._worker.tick),
                 Task("note who called", _NOTE_CALLS_EVERY_S, self._calls.flush),
                 Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
@@ -103,15 +111,24 @@ class Node:
         self._scp.stop(_GRACE_S)
         self._outbox.stop()
         self._schedule.stop()
+        self._inquiries.stop(_ANSWER_GRACE_S)
         self._worker.stop(_GRACE_S)
         self._calls.flush()
         self.store.close()
         os.close(self._folder_lock)
 
     def _settle(self) -> None:
-        quiet_seconds = self._settings.settle.quiet_seconds
-        if settle_quiet_studies(self.store, self._scp.open_associations, quiet_seconds, self._clock()):
+        patience_of, open_associations = partial(patience_for, self._settings), self._scp.open_associations
+        if settle_complete_studies(self.store, self._inquiries, patience_of, open_associations, self._clock()):
             self._worker.tick()
+
+    def _settle_soon(self) -> None:
+        self._schedule.hasten(_SETTLE)
+
+    def _count_held(self, peer: Destination, study_instance_uid: str) -> int:
+        """What a peer holds of a study without what this node made; that is counted first, lest too little remain."""
+        own = self.store.own_objects_at(study_instance_uid, peer=peer.name, calling_ae_title=peer.ae_title)
+        return instances_held(study_instance_uid, partial(find, peer, self._settings.node.ae_title)) - own
 
     def _classify(self, sop_class_uid: str, sop_instance_uid: str) -> InstanceKind:
         return classify_object(sop_class_uid, is_own=is_own_uid(sop_instance_uid))

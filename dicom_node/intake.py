@@ -5,6 +5,7 @@ Nothing here touches clock, disk or network; times and counts come in as argumen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydicom import uid
@@ -24,22 +25,76 @@ class Waiting:
     """More may come."""
 
     reason: str
+    peer_holds_more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for more of a study."""
+
+    #: Without a new image, and without an open association that sent one.
+    quiet_seconds: float
+    #: Without a new image, though an association is open or a peer holds more.
+    at_most_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a peer that sent images of a study has answered: how many instances it holds, without this node's own."""
+
+    peer: str
+    calling_ae_title: str
+    instance_count: int
+    #: How many had been received from it when it was asked.
+    received_count: int
+    #: Its answer before that; None when this is its first.
+    earlier_count: int | None = None
+
+    def settles(self, received_count: int, *, open_associations: int) -> bool:
+        """Whether all that the peer holds is there, and it is not about to hold more.
+
+        An answer from before the latest instance proves nothing. Neither does a single one as long as an association
+        is open or the count has grown: the peer may still be receiving the study itself.
+        """
+        is_all = received_count == self.received_count == self.instance_count
+        has_grown = self.earlier_count is not None and self.earlier_count < self.instance_count
+        is_steady = self.earlier_count == self.instance_count
+        return is_all and (is_steady or not (open_associations or has_grown))
 
 
 def is_settled(
-    activity: StudyActivity, *, open_associations: int, quiet_seconds: float, now: float
+    activity: StudyActivity, patience: Patience, holdings: Sequence[Holding], *, open_associations: int, now: float
 ) -> Settled | Waiting:
-    """Whether a study is complete: no association that sent images of it is open, none came for `quiet_seconds`.
+    """Whether a study is complete: all peers that sent images of it say so, or it has been quiet for long enough.
 
-    A clock that was set back prolongs the wait, and never ends it early.
+    `holdings` are the latest answers of those peers that have given one. A peer that holds more, or an association
+    that sent images and is open, prolongs the wait up to the bound. A clock that was set back prolongs it, too, and
+    never ends it early.
     """
-    if open_associations:
-        return Waiting(f"still open: {_counted(open_associations, 'association')} that sent images of it")
-    quiet = now - activity.last_received_at
-    images = _counted(activity.image_count, "image")
-    if quiet < quiet_seconds:
-        return Waiting(f"{images}, the last {quiet:.1f} s ago; settled after {quiet_seconds:g} s without another")
+    received = {sender.calling_ae_title: sender.instance_count for sender in activity.senders}
+    answered = {each.calling_ae_title: each for each in holdings if each.calling_ae_title in received}
+    told = "; ".join(_compared(received[sender], answer) for sender, answer in answered.items())
+    is_all_there = answered.keys() == received.keys() and all(
+        answer.settles(received[sender], open_associations=open_associations) for sender, answer in answered.items()
+    )
+    if answered and is_all_there:
+        return Settled(told)
+    quiet, images = now - activity.last_received_at, _counted(activity.image_count, "image")
+    holds_more = any(answer.instance_count > received[sender] for sender, answer in answered.items())
+    if holds_more or open_associations:
+        left = f"still open: {_counted(open_associations, 'association')} that sent images of it"
+        reason = told if holds_more else left
+        if quiet < max(patience.at_most_seconds, patience.quiet_seconds):
+            return Waiting(reason, peer_holds_more=holds_more)
+        return Settled(f"{reason}; {images}, none for {quiet:.0f} s")
+    if quiet < patience.quiet_seconds:
+        until = f"settled after {patience.quiet_seconds:g} s without another"
+        return Waiting(f"{images}, the last {quiet:.1f} s ago; {until}")
     return Settled(f"{images}, none for {quiet:.1f} s, and no association that sent any is open")
+
+
+def _compared(received_count: int, holding: Holding) -> str:
+    return f"{received_count} of {holding.instance_count} instances that {holding.peer} holds"
 
 
 #: Storage SOP classes whose instances are pictures (PS3.4 B.5 and, retired but still sent, earlier editions).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
@@ -85,6 +85,20 @@ class NodeSection(Section):
     )
 
 
+class PeerSettleSection(Section):
+    """When studies that this peer sends are complete. What is left out is taken from settle."""
+
+    quiet_seconds: _Seconds | None = Field(
+        default=None, description="seconds, above 0 and up to 86400, or null", examples=["30"]
+    )
+    urgent_quiet_seconds: _Seconds | None = Field(
+        default=None, description="seconds, above 0 and up to 86400, or null", examples=["2"]
+    )
+    at_most_seconds: _Seconds | None = Field(
+        default=None, description="seconds, above 0 and up to 86400, or null", examples=["600"]
+    )
+
+
 class PeerSection(Section):
     """One remote application entity."""
 
@@ -103,6 +117,13 @@ class PeerSection(Section):
         default=None, description="a whole number from 1 to 1000, or null", examples=["4"]
     )
     tls: PeerTlsSection | None = Field(default=None, description="true, false, or a section", examples=["true"])
+    #: Whether it answers C-FIND, so that it can be asked how much it holds of the studies it sends.
+    query: bool = Field(default=False, strict=True, description="true or false", examples=["true"])
+    settle: PeerSettleSection = PeerSettleSection()
+    #: Of what it sends; None: as each request says.
+    priority: Literal["urgent", "routine", "low"] | None = Field(
+        default=None, description="urgent, routine, low, or null", examples=["urgent"]
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -10,6 +10,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from dicom_node.associations import check_status, open_association
 from dicom_node.domain.delivery import Destination
+from dicom_node.domain.errors import PeerUnreachable
 
 #: SOP classes of PS3.4 Annex A and C.
 VERIFICATION = UID("1.2.840.10008.1.1")
@@ -32,6 +33,11 @@ def verification_contexts() -> list[PresentationContext]:
     return [build_context(VERIFICATION)]
 
 
+def query_contexts() -> list[PresentationContext]:
+    """What is proposed for a C-FIND."""
+    return [build_context(STUDY_ROOT_FIND)]
+
+
 def echo(destination: Destination, own_ae_title: str) -> None:
     """C-ECHO (PS3.4 Annex A). Raises PeerUnreachable or PeerRefused."""
     with open_association(destination, own_ae_title, verification_contexts()) as association:
@@ -46,11 +52,14 @@ def find(destination: Destination, own_ae_title: str, query: Dataset) -> tuple[D
     """
     matches: list[Dataset] = []
     status = Dataset()
-    with open_association(destination, own_ae_title, [build_context(STUDY_ROOT_FIND)]) as association:
-        for response, identifier in association.send_c_find(query, STUDY_ROOT_FIND):
-            status = response
-            if _is_pending(status) and identifier is not None:
-                matches.append(identifier)
+    with open_association(destination, own_ae_title, query_contexts()) as association:
+        try:
+            for response, identifier in association.send_c_find(query, STUDY_ROOT_FIND):
+                status = response
+                if _is_pending(status) and identifier is not None:
+                    matches.append(identifier)
+        except RuntimeError as error:  # pynetdicom's way to say that the association ended before the question
+            raise PeerUnreachable(f"{destination} ended the association before the C-FIND") from error
     check_status(status, destination, "C-FIND")
     return tuple(matches)
 

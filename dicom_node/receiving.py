@@ -22,8 +22,10 @@ from pydicom.uid import UID
 
 from dicom_node.domain.errors import CannotUnderstand, DatasetMismatch, OutOfResources, StoreError
 from dicom_node.domain.study import Instance, InstanceKind
+from dicom_node.domain.urgency import Urgency
 from dicom_node.spool import InstanceAddress, Kept, Spool, checked_address, file_meta_of
 from dicom_node.store import Receipt
+from dicom_node.urgency import Signs, UrgencyRules, urgency_of
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -31,8 +33,12 @@ _SOP_CLASS_UID = Tag("SOPClassUID")
 _SOP_INSTANCE_UID = Tag("SOPInstanceUID")
 _STUDY_INSTANCE_UID = Tag("StudyInstanceUID")
 _SERIES_INSTANCE_UID = Tag("SeriesInstanceUID")
+_IDENTIFYING_TAGS = frozenset({_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID})
+_MODALITY = Tag("Modality")
+_REQUESTED_PROCEDURE_PRIORITY = Tag("RequestedProcedurePriority")
 #: Elements are in ascending order of tag (PS3.5 7.1), so nothing after the last of these need be parsed.
-_IDENTIFYING_TAGS: list[BaseTag | int] = [_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID]
+_READ_TAGS: list[BaseTag | int] = [*_IDENTIFYING_TAGS, _MODALITY, _REQUESTED_PROCEDURE_PRIORITY]
+_UNDEFINED_LENGTH = 0xFFFFFFFF
 #: No header before the Series Instance UID is longer; a deflated data set is not inflated beyond it.
 _LONGEST_HEADER_BYTES = 64 << 20
 #: What pydicom raises on bytes that are no data set; it has no family of its own for them.
@@ -51,6 +57,8 @@ class Arrival:
     sop_instance_uid: str
     transfer_syntax_uid: str
     calling_ae_title: str
+    #: Priority (0000,0700): 0 medium, 1 high, 2 low (PS3.7 9.3.1.1).
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +82,29 @@ class Receiver:
     `classify` tells what an object is to the node from its SOP Class UID and its SOP Instance UID.
     """
 
-    def __init__(self, spool: Spool, register: InstanceRegister, classify: Callable[[str, str], InstanceKind]) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        register: InstanceRegister,
+        classify: Callable[[str, str], InstanceKind],
+        urgency_rules: UrgencyRules = UrgencyRules(),  # noqa: B008  # frozen
+    ) -> None:
         self._spool = spool
         self._register = register
         self._classify = classify
+        self._urgency_rules = urgency_rules
 
     def receive(self, arrival: Arrival, *, now: float) -> Recorded:
         """Keep and record one arrival; on return it survives a power cut.
 
         Raises CannotUnderstand, DatasetMismatch or OutOfResources (PS3.4 B.2.3); then nothing is recorded.
         """
-        address = identify(arrival)
+        header = _read(arrival)
+        address = _address_in(header, arrival)
         meta = file_meta_of(arrival.sop_class_uid, arrival.sop_instance_uid, arrival.transfer_syntax_uid)
         kept = self._spool.keep(address, arrival.dataset, meta)
-        instance = self._instance(arrival, address, kept)
+        urgency = urgency_of(_signs_in(header, arrival), self._urgency_rules)
+        instance = self._instance(arrival, address, kept, urgency)
         try:
             receipt = self._register.record_instance(instance, calling_ae=arrival.calling_ae_title, now=now)
         except StoreError as error:
@@ -98,7 +115,7 @@ class Receiver:
             instance = replace(instance, path=self._set_aside(kept, address))
         return Recorded(instance, receipt)
 
-    def _instance(self, arrival: Arrival, address: InstanceAddress, kept: Kept) -> Instance:
+    def _instance(self, arrival: Arrival, address: InstanceAddress, kept: Kept, urgency: Urgency) -> Instance:
         return Instance(
             sop_instance_uid=address.sop_instance_uid,
             sop_class_uid=arrival.sop_class_uid,
@@ -109,6 +126,7 @@ class Receiver:
             path=kept.path,
             size_bytes=kept.size_bytes,
             digest=kept.digest,
+            urgency=urgency,
         )
 
     def _set_aside(self, kept: Kept, address: InstanceAddress) -> Path:
@@ -129,7 +147,14 @@ def identify(arrival: Arrival) -> InstanceAddress:
     Raises CannotUnderstand when the bytes are no data set or a UID is missing or none, DatasetMismatch when SOP
     Class or SOP Instance UID differ from the request (PS3.4 B.2.3).
     """
-    uids = _identifying_uids(arrival)
+    return _address_in(_read(arrival), arrival)
+
+
+def _address_in(header: dict[BaseTag, RawDataElement], arrival: Arrival) -> InstanceAddress:
+    try:
+        uids = {tag: _uid_text(header[tag]) for tag in _IDENTIFYING_TAGS & header.keys()}
+    except _PARSE_ERRORS as error:
+        raise _not_a_data_set(arrival, error) from error
     address = InstanceAddress(
         study_instance_uid=uids.get(_STUDY_INSTANCE_UID, ""),
         series_instance_uid=uids.get(_SERIES_INSTANCE_UID, ""),
@@ -145,24 +170,50 @@ def identify(arrival: Arrival) -> InstanceAddress:
     return address
 
 
-def _identifying_uids(arrival: Arrival) -> dict[BaseTag, str]:
+def _signs_in(header: dict[BaseTag, RawDataElement], arrival: Arrival) -> Signs:
+    return Signs(
+        arrival.calling_ae_title,
+        arrival.priority,
+        modality=_code(header.get(_MODALITY)),
+        requested_procedure_priority=_code(header.get(_REQUESTED_PROCEDURE_PRIORITY)),
+    )
+
+
+def _read(arrival: Arrival) -> dict[BaseTag, RawDataElement]:
+    """The elements that matter here. What is broken behind the identifying ones is for the reader to find."""
     syntax = UID(arrival.transfer_syntax_uid)
+    found: dict[BaseTag, RawDataElement] = {}
     try:
         dataset = _inflated(arrival.dataset) if syntax.is_deflated else arrival.dataset
         elements = data_element_generator(
             io.BytesIO(dataset),
             is_implicit_VR=syntax.is_implicit_VR,
             is_little_endian=syntax.is_little_endian,
-            stop_when=lambda tag, _vr, _length: tag > _SERIES_INSTANCE_UID,
-            specific_tags=_IDENTIFYING_TAGS,
+            stop_when=_is_enough,
+            specific_tags=_READ_TAGS,
         )
-        return {
-            element.tag: _uid_text(element)
-            for element in elements
-            if isinstance(element, RawDataElement) and element.tag in _IDENTIFYING_TAGS
-        }
+        for element in elements:
+            if isinstance(element, RawDataElement) and element.tag in _READ_TAGS:
+                found[element.tag] = element
     except _PARSE_ERRORS as error:
-        raise CannotUnderstand(f"not a data set in {syntax.name}: {type(error).__name__}") from error
+        if _SERIES_INSTANCE_UID not in found:
+            raise _not_a_data_set(arrival, error) from error
+    return found
+
+
+def _is_enough(tag: BaseTag, _vr: str | None, length: int) -> bool:
+    """Behind the identifying elements nothing is read that must be parsed to be skipped."""
+    is_long = tag > _SERIES_INSTANCE_UID and length == _UNDEFINED_LENGTH
+    return is_long or tag > _REQUESTED_PROCEDURE_PRIORITY
+
+
+def _not_a_data_set(arrival: Arrival, error: Exception) -> CannotUnderstand:
+    return CannotUnderstand(f"not a data set in {UID(arrival.transfer_syntax_uid).name}: {type(error).__name__}")
+
+
+def _code(element: RawDataElement | None) -> str:
+    """A CS value without its padding; empty where there is none."""
+    return "" if element is None else (element.value or b"").decode("ascii", "replace").strip("\0 ")
 
 
 def _uid_text(element: RawDataElement) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicom_node.faults import type_and_place
@@ -43,6 +45,12 @@ class Schedule:
     def start(self) -> None:
         """Begin; the first run of each task comes after its interval."""
         self._scheduler.start()
+
+    def hasten(self, name: str) -> None:
+        """Have the task of this name run now, and then at its interval; nothing while it runs, or when stopped."""
+        if self._scheduler.running:
+            with suppress(JobLookupError):  # stopped meanwhile
+                self._scheduler.modify_job(name, next_run_time=datetime.datetime.now(datetime.UTC))
 
     def stop(self) -> None:
         """Begin no other run, and wait for those under way."""

@@ -215,6 +215,7 @@ class StorageScp:
             sop_instance_uid=str(request.AffectedSOPInstanceUID),
             transfer_syntax_uid=str(event.context.transfer_syntax),
             calling_ae_title=calling.strip(),
+            priority=request.Priority,
         )
         recorded = self._receiver.receive(arrival, now=self._clock())
         self._attendance.stored(event.assoc, recorded.instance.study_instance_uid)

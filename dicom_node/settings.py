@@ -40,6 +40,23 @@ class SettleSection(Section):
     quiet_seconds: float = Field(
         default=5.0, strict=True, gt=0, le=86400, description="seconds, above 0 and up to 86400", examples=["5"]
     )
+    #: The same of urgent studies; None: as of all.
+    urgent_quiet_seconds: Annotated[float, Field(strict=True, gt=0, le=86400)] | None = Field(
+        default=None, description="seconds, above 0 and up to 86400, or null for quiet_seconds", examples=["2"]
+    )
+    #: Without a new image, though the sender holds more of the study, or has not closed its association.
+    at_most_seconds: float = Field(
+        default=300.0, strict=True, gt=0, le=86400, description="seconds, above 0 and up to 86400", examples=["300"]
+    )
+
+
+class UrgentSection(Section):
+    """Which studies are analysed before others, whoever sends them."""
+
+    #: Modality (0008,0060) of any of their images.
+    modalities: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,16}$")], ...] = Field(
+        default=(), description="a list of values of Modality (0008,0060)", examples=["[CT]"]
+    )
 
 
 class LoadSection(Section):
@@ -116,6 +133,7 @@ class Settings(Section):
     receive: ReceiveSection
     deliver: DeliverSection
     settle: SettleSection = SettleSection()
+    urgent: UrgentSection = UrgentSection()
     load: LoadSection = LoadSection()
     models: ModelsSection = ModelsSection()
     runtime: RuntimeSection = RuntimeSection()

@@ -1,4 +1,4 @@
-"""Settles the studies that have been quiet long enough: asks intake, tells the store."""
+"""Settles the studies that are complete, as far as anyone can tell: asks intake, tells the store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dicom_node.domain.study import StudyActivity
-from dicom_node.intake import Settled, is_settled
+from dicom_node.intake import Holding, Patience, Settled, Waiting, is_settled
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -21,9 +21,23 @@ class SettlingStore(Protocol):
     def settle(self, study_instance_uid: str, *, reason: str, now: float) -> None:
         """Have the study's job wait for a worker."""
 
+    def note_waiting(self, study_instance_uid: str, *, reason: str) -> None:
+        """Have the study's job say what it waits for."""
 
-def settle_quiet_studies(
-    store: SettlingStore, open_associations: Callable[[str], int], quiet_seconds: float, now: float
+
+class Senders(Protocol):
+    """What those who send a study are known to hold of it."""
+
+    def about(self, activity: StudyActivity, *, is_open: bool, quiet_s: float) -> tuple[Holding, ...]:
+        """Their latest answers; asks again as needed, and does not wait."""
+
+
+def settle_complete_studies(
+    store: SettlingStore,
+    senders: Senders,
+    patience_of: Callable[[StudyActivity], Patience],
+    open_associations: Callable[[str], int],
+    now: float,
 ) -> int:
     """Settle every study that is complete as far as anyone can tell; how many there were.
 
@@ -32,9 +46,13 @@ def settle_quiet_studies(
     settled = 0
     for activity in store.receiving():
         study = activity.study_instance_uid
-        verdict = is_settled(activity, open_associations=open_associations(study), quiet_seconds=quiet_seconds, now=now)
+        still_open = open_associations(study)
+        holdings = senders.about(activity, is_open=still_open > 0, quiet_s=now - activity.last_received_at)
+        verdict = is_settled(activity, patience_of(activity), holdings, open_associations=still_open, now=now)
         if isinstance(verdict, Settled):
             store.settle(study, reason=verdict.reason, now=now)
             _LOGGER.info("Study %s is settled: %s", study, verdict.reason, extra={"action": "study_settled"})
             settled += 1
+        elif isinstance(verdict, Waiting) and verdict.peer_holds_more:
+            store.note_waiting(study, reason=verdict.reason)
     return settled

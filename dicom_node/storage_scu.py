@@ -29,6 +29,8 @@ from dicom_node.transfer_syntaxes import UNCOMPRESSED
 
 _LOGGER = logging.getLogger(__name__)
 
+#: Priority (0000,0700) of every request (PS3.7 9.3.1.1); pynetdicom's own is low.
+_MEDIUM = 0
 #: Presentation context IDs are the odd numbers of one byte (PS3.8 9.3.2.2), and a pair may need two.
 LARGEST_PROPOSAL = 64
 
@@ -76,7 +78,7 @@ class StorageSender:
         # message IDs are 16 bit (PS3.7 9.3.1.1)
         message_id = next(self._message_ids) % 0xFFFF
         try:
-            response = self._association.send_c_store(source, msg_id=message_id)
+            response = self._association.send_c_store(source, msg_id=message_id, priority=_MEDIUM)
         except (ValueError, AttributeError, RuntimeError, OSError) as error:
             raise ObjectRejected(f"{path.name} cannot be sent to {self._destination}: {error}") from error
         return self._judge(response, path)

@@ -24,6 +24,7 @@ def history_tables(history: StudyHistory) -> Iterator[Table]:
             job.state,
             job.outcome or "",
             str(job.attempt),
+            job.urgency,
             tables.time_text(job.opened_at) or "",
             tables.time_text(job.finished_at) or "",
             job.reason,
@@ -31,7 +32,7 @@ def history_tables(history: StudyHistory) -> Iterator[Table]:
         for job in history.jobs
     )
     yield tables.plain_table(
-        Content("jobs", ("job", "state", "outcome", "attempt", "opened", "analysed", "reason"), jobs)
+        Content("jobs", ("job", "state", "outcome", "attempt", "urgency", "opened", "analysed", "reason"), jobs)
     )
     deliveries = tuple(
         (str(job.job_id), *_delivery_cells(delivery)) for job in history.jobs for delivery in job.deliveries

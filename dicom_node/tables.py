@@ -119,7 +119,8 @@ def analysis_table(studies: Sequence[AnalysedFolder]) -> Table:
 
 def status_table(studies: Sequence[StudyStatus]) -> Table:
     """How each study stands."""
-    table = _table("status", "study", "received", "images", "state", "outcome", "seen, found", "reason", "deliveries")
+    columns = ("images", "urgency", "state", "outcome", "seen, found", "reason", "deliveries")
+    table = _table("status", "study", "received", *columns)
     for study in studies:
         summary = StudySummary.model_validate_json(study.summary) if study.summary else None
         told = "; ".join(part for part in (summary.seen, summary.found) if part) if summary else ""
@@ -129,6 +130,7 @@ def status_table(studies: Sequence[StudyStatus]) -> Table:
             study.study_instance_uid,
             time_text(study.received_at) or "",
             str(study.image_count),
+            study.urgency or "",
             str(study.state),
             study.outcome or "",
             told,

@@ -13,7 +13,7 @@ from dicom_node.decoding import is_decodable
 from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerRefused, PeerUnreachable, ReceiveError
 from dicom_node.domain.study import InstanceKind
 from dicom_node.intake import classify_object
-from dicom_node.peers import verification_contexts
+from dicom_node.peers import query_contexts, verification_contexts
 from dicom_node.scp import accepting_entity, name_of
 from dicom_node.selection import reasons_to_leave_out
 from dicom_node.storage_scu import ContextWish, storage_contexts
@@ -116,7 +116,7 @@ def transfer_syntaxes(accepted: tuple[Context, ...]) -> tuple[TransferSyntax, ..
 
 
 def proposed_contexts(iods: tuple[CreatedIod, ...]) -> tuple[Context, ...]:
-    """Every presentation context that is proposed: for the objects that are made, and for a C-ECHO."""
+    """Every presentation context that is proposed: for the objects that are made, a C-ECHO and a C-FIND."""
     wishes = {ContextWish(iod.kind.sop_class_uid, iod.transfer_syntax) for iod in iods}
     return tuple(
         Context(
@@ -125,7 +125,7 @@ def proposed_contexts(iods: tuple[CreatedIod, ...]) -> tuple[Context, ...]:
             tuple(name_of(str(syntax)) for syntax in context.transfer_syntax),
             "SCU",
         )
-        for context in (*verification_contexts(), *storage_contexts(wishes))
+        for context in (*verification_contexts(), *query_contexts(), *storage_contexts(wishes))
     )
 
 

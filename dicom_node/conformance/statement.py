@@ -57,6 +57,7 @@ class Analysis:
 
     stages: tuple[Stage, ...]
     quiet_seconds: float
+    at_most_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,11 @@ def statement_of(settings: Settings) -> Statement:
     return Statement(
         equipment=equipment_of(node.ae_title),
         address=Destination("node", node.ae_title, node.host, node.port),
-        analysis=Analysis(tuple(load_cascade(settings.models.cascade).stages), settings.settle.quiet_seconds),
+        analysis=Analysis(
+            tuple(load_cascade(settings.models.cascade).stages),
+            settings.settle.quiet_seconds,
+            settings.settle.at_most_seconds,
+        ),
         network=_network(settings, iods),
         iods=iods,
         common_modules=common,

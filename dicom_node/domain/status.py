@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.job import JobState
+from dicom_node.domain.urgency import Urgency
 
 #: The state of a study of which everything received is no image, so that it has no job.
 NOTHING_TO_ANALYSE = "nothing to analyse"
@@ -41,6 +42,8 @@ class StudyStatus:
     reason: str
     #: How often a worker has claimed it.
     attempt: int
+    #: None while there is no job.
+    urgency: Urgency | None
     instance_count: int
     image_count: int
     #: When its first instance came.
@@ -67,6 +70,7 @@ class JobStatus:
     reason: str
     #: How often a worker has claimed it.
     attempt: int
+    urgency: Urgency
     #: When its first image came, or when a person asked for it.
     opened_at: float
     settled_at: float | None

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from dicom_node.domain.urgency import Urgency
+
 
 class InstanceKind(StrEnum):
     """What a received object is to the node; only images are analysed."""
@@ -41,6 +43,16 @@ class Instance:
     size_bytes: int
     #: sha256 of the data set's bytes, hex.
     digest: str
+    urgency: Urgency = Urgency.ROUTINE
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A calling AE title that has sent images of a study."""
+
+    calling_ae_title: str
+    #: Of every kind but own results: what was received first from this one.
+    instance_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +64,5 @@ class StudyActivity:
     #: Seconds since the epoch, UTC.
     first_received_at: float
     last_received_at: float
+    senders: tuple[Sender, ...] = ()
+    urgency: Urgency = Urgency.ROUTINE

@@ -13,10 +13,10 @@ SELECT study_instance_uid, digest FROM instance WHERE sop_instance_uid = :sop_in
 -- A new instance, whose file is safely on disk.
 INSERT INTO instance (
     sop_instance_uid, study_instance_uid, series_instance_uid, sop_class_uid, transfer_syntax_uid,
-    kind, path, size_bytes, digest, calling_ae_title, received_at
+    kind, path, size_bytes, digest, urgency, calling_ae_title, received_at
 ) VALUES (
     :sop_instance_uid, :study_instance_uid, :series_instance_uid, :sop_class_uid, :transfer_syntax_uid,
-    :kind, :path, :size_bytes, :digest, :calling_ae_title, :now
+    :kind, :path, :size_bytes, :digest, :urgency, :calling_ae_title, :now
 );
 
 -- name: add_conflict
@@ -27,7 +27,7 @@ VALUES (:sop_instance_uid, :digest, :study_instance_uid, :path, :calling_ae_titl
 -- name: instances_of_study
 -- Everything received for a study, in the order of arrival.
 SELECT sop_instance_uid, sop_class_uid, transfer_syntax_uid, series_instance_uid, study_instance_uid,
-       kind, path, size_bytes, digest
+       kind, path, size_bytes, digest, urgency
 FROM instance WHERE study_instance_uid = :study_instance_uid ORDER BY rowid;
 
 -- name: newest_job
@@ -39,13 +39,14 @@ SELECT * FROM job WHERE study_instance_uid = :study_instance_uid ORDER BY job_id
 SELECT * FROM job WHERE job_id = :job_id;
 
 -- name: open_job
--- The first image of a study, or the first after its last job left the waiting room.
-INSERT INTO job (study_instance_uid, state, reason, opened_at, last_image_at)
-VALUES (:study_instance_uid, :state, :reason, :now, :now) RETURNING *;
+-- The first image of a study, or the first after its last job left the waiting room; as urgent as all that came so far.
+INSERT INTO job (study_instance_uid, state, reason, opened_at, last_image_at, urgency)
+SELECT :study_instance_uid, :state, :reason, :now, :now, coalesce(max(urgency), 'routine')
+FROM instance WHERE study_instance_uid = :study_instance_uid AND kind = 'image' RETURNING *;
 
 -- name: note_image
--- One more image; a clock that was set back does not make the study older.
-UPDATE job SET last_image_at = max(last_image_at, :now) WHERE job_id = :job_id;
+-- One more image; a clock that was set back does not make the study older, nor a less urgent image the study less urgent.
+UPDATE job SET last_image_at = max(last_image_at, :now), urgency = max(urgency, :urgency) WHERE job_id = :job_id;
 
 -- name: move_job
 -- A step of the state machine. Only a running job has a lease, and this ends it.
@@ -60,6 +61,11 @@ WHERE job_id = :job_id RETURNING *;
 -- A sign of life, if the lease is still this worker's.
 UPDATE job SET lease_until = :lease_until WHERE job_id = :job_id AND state = 'running' AND worker = :worker
 RETURNING job_id;
+
+-- name: note_waiting
+-- What a study that is being received waits for; written when that is news.
+UPDATE job SET reason = :reason
+WHERE study_instance_uid = :study_instance_uid AND state = 'receiving' AND reason <> :reason;
 
 -- name: note_settled
 -- When the study was judged complete; null when a late image proved that wrong.
@@ -78,21 +84,45 @@ UPDATE job SET attempt = 0, finished_at = NULL WHERE job_id = :job_id;
 UPDATE job SET finished_at = :now WHERE job_id = :job_id;
 
 -- name: studies_receiving
--- Studies that are still arriving, as the settling decision sees them.
-SELECT job.study_instance_uid, opened_at, last_image_at,
+-- Studies that are still arriving, as the settling decision sees them, the most urgent first.
+SELECT job.study_instance_uid, opened_at, last_image_at, urgency,
        (SELECT count(*) FROM instance
         WHERE instance.study_instance_uid = job.study_instance_uid AND kind = 'image') AS image_count
-FROM job WHERE state = 'receiving' ORDER BY opened_at, job_id;
+FROM job WHERE state = 'receiving' ORDER BY urgency DESC, opened_at, job_id;
+
+-- name: senders_of_studies_receiving
+-- Who has sent images of these studies, and how much else; what this node made itself does not count.
+SELECT study_instance_uid, calling_ae_title, count(*) AS instance_count
+FROM job JOIN instance USING (study_instance_uid) WHERE state = 'receiving' AND kind <> 'own result'
+GROUP BY study_instance_uid, calling_ae_title HAVING sum(kind = 'image') > 0 ORDER BY calling_ae_title;
+
+-- name: own_objects_at
+-- How many objects of a study a peer holds that this node made: those it took, and those it has sent back.
+SELECT count(*) AS number FROM (
+    SELECT sop_instance_uid FROM job JOIN result USING (job_id) JOIN delivery USING (job_id, result_id)
+    WHERE study_instance_uid = :study_instance_uid AND peer = :peer AND delivery.state IN ('sent', 'committed')
+    UNION SELECT sop_instance_uid FROM instance
+    WHERE study_instance_uid = :study_instance_uid AND calling_ae_title = :calling_ae_title AND kind = 'own result'
+);
 
 -- name: jobs_without_lease
 -- Running jobs whose worker has not been heard of in time.
 SELECT * FROM job WHERE state = 'running' AND lease_until <= :now ORDER BY job_id;
 
 -- name: next_job
--- The oldest job that waits, of a study that no other worker is busy with.
+-- The job whose turn it is, of a study that no other worker is busy with: one that was overtaken often enough, else the
+-- most urgent; of several the one that waits longest.
 SELECT * FROM job WHERE state = 'ready' AND NOT EXISTS (
     SELECT 1 FROM job AS other WHERE other.study_instance_uid = job.study_instance_uid AND other.state = 'running'
-) ORDER BY settled_at, job_id LIMIT 1;
+) ORDER BY overtaken >= :most_overtaken DESC, urgency DESC, settled_at, job_id LIMIT 1;
+
+-- name: note_overtaken
+-- The job that has waited longest was passed over, if it has waited longer than the one that was claimed.
+UPDATE job SET overtaken = overtaken + 1 WHERE job_id = (
+    SELECT job_id FROM job WHERE state = 'ready' AND NOT EXISTS (
+        SELECT 1 FROM job AS other WHERE other.study_instance_uid = job.study_instance_uid AND other.state = 'running'
+    ) ORDER BY settled_at, job_id LIMIT 1
+) AND (settled_at, job_id) < (:settled_at, :job_id);
 
 -- name: add_result
 -- A result object, safely on disk.
@@ -158,7 +188,7 @@ WHERE job_id IN (SELECT value FROM json_each(:job_ids)) ORDER BY delivery_id;
 -- name: studies
 -- How every study stands, or the `only` one, by its newest job; a study of which no image came has none. Newest study first.
 SELECT study.study_instance_uid, instance_count, image_count, received_at,
-       job_id, state, outcome, reason, attempt, last_image_at, settled_at, finished_at, summary
+       job_id, state, outcome, reason, attempt, urgency, last_image_at, settled_at, finished_at, summary
 FROM (
     SELECT study_instance_uid, count(*) AS instance_count, sum(kind = 'image') AS image_count,
            min(received_at) AS received_at

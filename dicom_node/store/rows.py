@@ -10,7 +10,8 @@ from pathlib import Path
 from dicom_node.domain.delivery import Delivery, DeliveryState, EarlierReport, ResultObject
 from dicom_node.domain.job import Job, JobState
 from dicom_node.domain.status import NOTHING_TO_ANALYSE, DeliveryStatus, Event, JobStatus, StudyStatus
-from dicom_node.domain.study import ConflictingObject, Instance, InstanceKind, StudyActivity
+from dicom_node.domain.study import ConflictingObject, Instance, InstanceKind, Sender, StudyActivity
+from dicom_node.domain.urgency import Urgency
 from dicom_node.store.database import Row, Value
 
 
@@ -26,6 +27,7 @@ def instance_columns(instance: Instance) -> dict[str, Value]:
         "path": str(instance.path),
         "size_bytes": instance.size_bytes,
         "digest": instance.digest,
+        "urgency": instance.urgency,
     }
 
 
@@ -41,6 +43,7 @@ def instance_of(row: Row) -> Instance:
         path=Path(row["path"]),
         size_bytes=row["size_bytes"],
         digest=row["digest"],
+        urgency=Urgency(row["urgency"]),
     )
 
 
@@ -49,9 +52,22 @@ def conflict_of(row: Row) -> ConflictingObject:
     return ConflictingObject(row["study_instance_uid"], row["sop_instance_uid"], row["digest"])
 
 
-def activity_of(row: Row) -> StudyActivity:
-    """From `studies_receiving`."""
-    return StudyActivity(row["study_instance_uid"], row["image_count"], row["opened_at"], row["last_image_at"])
+def activities_of(studies: Sequence[Row], senders: Sequence[Row]) -> tuple[StudyActivity, ...]:
+    """From `studies_receiving`, and `senders_of_studies_receiving`."""
+    by_study: dict[str, list[Sender]] = defaultdict(list)
+    for row in senders:
+        by_study[row["study_instance_uid"]].append(Sender(row["calling_ae_title"], row["instance_count"]))
+    return tuple(
+        StudyActivity(
+            study_instance_uid=row["study_instance_uid"],
+            image_count=row["image_count"],
+            first_received_at=row["opened_at"],
+            last_received_at=row["last_image_at"],
+            senders=tuple(by_study[row["study_instance_uid"]]),
+            urgency=Urgency(row["urgency"]),
+        )
+        for row in studies
+    )
 
 
 def job_of(row: Row) -> Job:
@@ -137,6 +153,7 @@ def job_statuses_of(jobs: Sequence[Row], deliveries: Sequence[Row]) -> tuple[Job
             outcome=row["outcome"],
             reason=row["reason"],
             attempt=row["attempt"],
+            urgency=Urgency(row["urgency"]),
             opened_at=row["opened_at"],
             settled_at=row["settled_at"],
             finished_at=row["finished_at"],
@@ -161,6 +178,7 @@ def _status_of(row: Row, deliveries: tuple[DeliveryStatus, ...]) -> StudyStatus:
         outcome=row["outcome"],
         reason=row["reason"] if has_job else "nothing that came is an image",
         attempt=row["attempt"] if has_job else 0,
+        urgency=Urgency(row["urgency"]) if has_job else None,
         instance_count=row["instance_count"],
         image_count=row["image_count"],
         received_at=row["received_at"],

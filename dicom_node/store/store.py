@@ -18,6 +18,7 @@ from dicom_node.domain.delivery import EarlierReport, Outgoing
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
+from dicom_node.domain.urgency import MOST_OVERTAKEN
 from dicom_node.store import rows
 from dicom_node.store.calls import Calls
 from dicom_node.store.database import Database, Row
@@ -30,7 +31,7 @@ from dicom_node.store.statements import named_queries, sql_text
 
 _QUERIES = named_queries(sql_text("queries.sql"))
 #: SQL files that bring a database from version n to n + 1, in order.
-_MIGRATIONS = ("schema.sql", "0002_deliveries.sql", "0003_calls.sql")
+_MIGRATIONS = ("schema.sql", "0002_deliveries.sql", "0003_calls.sql", "0004_urgency.sql")
 
 
 class Receipt(StrEnum):
@@ -69,7 +70,7 @@ class Store(Deliveries, Requests, Removal, Overview):
             if first is None:
                 self._run("add_instance", **rows.instance_columns(instance), calling_ae_title=calling_ae, now=now)
                 if instance.kind is InstanceKind.IMAGE:
-                    self._image_arrived(instance.study_instance_uid, now)
+                    self._image_arrived(instance, now)
                 return Receipt.NEW
             if first["digest"] == instance.digest:
                 reason = f"{instance.sop_instance_uid} came again from {calling_ae}"
@@ -82,8 +83,19 @@ class Store(Deliveries, Requests, Removal, Overview):
             return Receipt.CONFLICT
 
     def receiving(self) -> tuple[StudyActivity, ...]:
-        """The studies that are not settled; their activity is that of images only, since the job was opened."""
-        return tuple(map(rows.activity_of, self._run("studies_receiving")))
+        """The studies that are not settled, the most urgent first.
+
+        Their times are those of images only, since the job was opened; their senders are those of any image.
+        """
+        with self._database.snapshot():
+            return rows.activities_of(self._run("studies_receiving"), self._run("senders_of_studies_receiving"))
+
+    def own_objects_at(self, study_instance_uid: str, *, peer: str, calling_ae_title: str) -> int:
+        """How many objects of a study, made by this node, the peer of that name and AE title holds."""
+        [found] = self._run(
+            "own_objects_at", study_instance_uid=study_instance_uid, peer=peer, calling_ae_title=calling_ae_title
+        )
+        return int(found["number"])
 
     def settle(self, study_instance_uid: str, *, reason: str, now: float) -> None:
         """The study is complete, as far as anyone can tell, for `reason`: its job waits for a worker."""
@@ -95,21 +107,28 @@ class Store(Deliveries, Requests, Removal, Overview):
             self._move(job, JobState.READY, reason, now)
             self._run("note_settled", job_id=job["job_id"], settled_at=now)
 
-    def claim(self, worker: str, *, now: float, lease_s: float) -> Job | None:
-        """The job that waits longest, for `lease_s` seconds this worker's; None when none waits.
+    def note_waiting(self, study_instance_uid: str, *, reason: str) -> None:
+        """Have a study that is being received say what it waits for; no step, so no event."""
+        self._run("note_waiting", study_instance_uid=study_instance_uid, reason=reason)
 
+    def claim(self, worker: str, *, now: float, lease_s: float) -> Job | None:
+        """The job whose turn it is, for `lease_s` seconds this worker's; None when none waits.
+
+        The most urgent comes first, of several the one that waits longest. Whoever waits longest of all is overtaken
+        MOST_OVERTAKEN times and not more, so that nobody waits for ever.
         Jobs of workers that were not heard of in time are freed first, or have failed when that was their last try.
         No two workers may have one name.
         """
         with self._database.change():
             for lost in self._run("jobs_without_lease", now=now):
                 self._try_again(lost, f"worker {lost['worker']} was not heard of in time", now)
-            waiting = self._row("next_job")
+            waiting = self._row("next_job", most_overtaken=MOST_OVERTAKEN)
             if waiting is None:
                 return None
             check_job_step(waiting, JobState.RUNNING)
             job_id = waiting["job_id"]
             [job] = self._run("lease_job", job_id=job_id, worker=worker, lease_until=now + lease_s)
+            self._run("note_overtaken", job_id=job_id, settled_at=job["settled_at"])
             self._event(job["study_instance_uid"], job_id, JobState.RUNNING, f"claimed by worker {worker}", now)
             return rows.job_of(job)
 
@@ -173,7 +192,8 @@ class Store(Deliveries, Requests, Removal, Overview):
             self._run("note_finished", job_id=job_id, now=now)
             return True
 
-    def _image_arrived(self, study_instance_uid: str, now: float) -> None:
+    def _image_arrived(self, instance: Instance, now: float) -> None:
+        study_instance_uid = instance.study_instance_uid
         job = self._row("newest_job", study_instance_uid=study_instance_uid)
         state = None if job is None else JobState(job["state"])
         if job is None or state not in (JobState.RECEIVING, JobState.READY):
@@ -185,7 +205,7 @@ class Store(Deliveries, Requests, Removal, Overview):
         elif state is JobState.READY:
             self._move(job, JobState.RECEIVING, "late image, before a worker came", now)
             self._run("note_settled", job_id=job["job_id"], settled_at=None)
-        self._run("note_image", job_id=job["job_id"], now=now)
+        self._run("note_image", job_id=job["job_id"], urgency=instance.urgency, now=now)
 
     def _try_again(self, job: Row, reason: str, now: float) -> JobState:
         if job["attempt"] < MAXIMUM_ATTEMPTS:

@@ -4,17 +4,18 @@ from pathlib import Path
 
 from dicom_node.domain.delivery import Outgoing, ResultObject
 from dicom_node.domain.study import Instance, InstanceKind
+from dicom_node.domain.urgency import Urgency
 
 STUDY, OTHER = "1.2.1", "1.2.2"
 LEASE_S = 60.0
 ANALYSED = {"outcome": "complete", "summary": '{"found": 1}'}
 
 
-def instance(number, study=STUDY, kind=InstanceKind.IMAGE, digest="a"):
+def instance(number, study=STUDY, kind=InstanceKind.IMAGE, digest="a", urgency=Urgency.ROUTINE):
     """The instance of that number."""
     uid = f"{study}.3.{number}"
     return Instance(uid, "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.2.1", f"{study}.3", study, kind,
-                    Path(f"/spool/{uid}.dcm"), 100 + number, digest)  # fmt: skip
+                    Path(f"/spool/{uid}.dcm"), 100 + number, digest, urgency)  # fmt: skip
 
 
 def result(modality, number=1):
@@ -28,10 +29,10 @@ def going(results, peers):
     return [Outgoing(each, tuple(peers)) for each in results]
 
 
-def receive(store, *numbers, study=STUDY, now=100.0, **changes):
+def receive(store, *numbers, study=STUDY, now=100.0, calling_ae="PACS", **changes):
     """Record images, one each second; the last receipt."""
     receipts = [
-        store.record_instance(instance(number, study, **changes), calling_ae="PACS", now=now + index)
+        store.record_instance(instance(number, study, **changes), calling_ae=calling_ae, now=now + index)
         for index, number in enumerate(numbers)
     ]
     return receipts[-1]

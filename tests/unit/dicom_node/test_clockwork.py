@@ -1,4 +1,4 @@
-"""What waits for the clock: settling, tasks, and the process that works."""
+"""What waits for the clock: tasks, and the process that works."""
 
 import multiprocessing
 import os
@@ -10,40 +10,14 @@ import pytest
 
 from dicom_node import worker_process
 from dicom_node.domain.job import JobState
-from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
+from dicom_node.domain.study import Instance, InstanceKind
 from dicom_node.schedule import Schedule, Task
 from dicom_node.settings import load_settings
-from dicom_node.settling import settle_quiet_studies
 from dicom_node.store import Store
 from dicom_node.worker_process import WorkerProcess
 from tests.builders.command import eventually, write_config
 
 PATIENCE_S = 30.0
-
-
-class Studies:
-    """Studies that are being received, and those settled."""
-
-    def __init__(self, *last_received_at):
-        self.activities = tuple(StudyActivity(f"1.2.{n}", 3, 0.0, at) for n, at in enumerate(last_received_at))
-        self.settled = {}
-
-    def receiving(self):
-        """All of them."""
-        return self.activities
-
-    def settle(self, study_instance_uid, *, reason, now):
-        """Note it."""
-        self.settled[study_instance_uid] = (reason, now)
-
-
-def test_only_quiet_studies_without_open_associations_settle():
-    """0 is quiet, 1 has had an image just now, 2 is quiet and its sender is still there."""
-    studies = Studies(10.0, 18.0, 10.0)
-    assert settle_quiet_studies(studies, lambda uid: int(uid == "1.2.2"), quiet_seconds=5, now=20.0) == 1
-    assert list(studies.settled) == ["1.2.0"]
-    reason, now = studies.settled["1.2.0"]
-    assert (now, "3 images" in reason) == (20.0, True)
 
 
 def test_a_task_runs_again_and_again():
@@ -53,6 +27,19 @@ def test_a_task_runs_again_and_again():
     schedule.start()
     assert all(runs.acquire(timeout=PATIENCE_S) for _ in range(3))
     schedule.stop()
+
+
+def test_a_task_may_be_hastened():
+    """It runs long before its time; a stopped schedule, and a name nobody has, are no matter."""
+    runs = threading.Semaphore(0)
+    schedule = Schedule([Task("count", 3600.0, runs.release)])
+    schedule.hasten("count")
+    schedule.start()
+    schedule.hasten("count")
+    assert runs.acquire(timeout=PATIENCE_S)
+    schedule.hasten("other")
+    schedule.stop()
+    schedule.hasten("count")
 
 
 def test_a_task_is_never_run_twice_at_once_and_stop_waits_for_it():

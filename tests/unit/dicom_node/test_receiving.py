@@ -2,6 +2,7 @@
 
 import io
 import zlib
+from dataclasses import replace
 
 import pytest
 from pydicom import dcmread
@@ -11,10 +12,12 @@ from pydicom.filewriter import write_dataset
 
 from dicom_node.domain.errors import CannotUnderstand, DatasetMismatch, OutOfResources, StoreError
 from dicom_node.domain.study import InstanceKind
+from dicom_node.domain.urgency import Urgency
 from dicom_node.receiving import Arrival, Receiver, identify
 from dicom_node.spool import Spool, file_meta_of
 from dicom_node.store import Receipt
 from dicom_node.study_folders import StudyFolders
+from dicom_node.urgency import UrgencyRules
 from tests.builders.network import MemoryRegister, image_series
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -50,6 +53,13 @@ def in_syntax(dataset, syntax):
         squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
         content = squeeze.compress(content) + squeeze.flush()
     return content
+
+
+def in_syntax_with(element):
+    """The minimal data set in explicit little endian, with an encoded element between its SOP and its study UIDs."""
+    whole = in_syntax(minimal(), EXPLICIT)
+    place = whole.index(b"\x20\x00\x0d\x00")
+    return whole[:place] + element + whole[place:]
 
 
 def arrival(content, syntax=EXPLICIT):
@@ -182,3 +192,57 @@ def test_a_study_removed_between_file_and_row_keeps_what_arrives(tmp_path):
     recorded = receiver(tmp_path, Removing()).receive(arrival(content), now=1.0)
     assert recorded.receipt is Receipt.NEW
     assert dcmread(recorded.instance.path).SOPInstanceUID == "1.2.3.4.5"
+
+
+RULES = UrgencyRules({"ER": Urgency.URGENT}, frozenset({"CT"}))
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED])
+@pytest.mark.parametrize(
+    ("header", "changes", "urgency"),
+    [
+        ({}, {}, Urgency.ROUTINE),
+        ({}, {"priority": 1}, Urgency.URGENT),
+        ({}, {"priority": 2}, Urgency.LOW),
+        ({}, {"priority": 2, "calling_ae_title": "ER"}, Urgency.URGENT),
+        ({"Modality": "CT"}, {}, Urgency.URGENT),
+        ({"Modality": "MR"}, {}, Urgency.ROUTINE),
+        ({"RequestedProcedurePriority": "STAT"}, {}, Urgency.URGENT),
+    ],
+)
+def test_an_image_is_recorded_with_its_urgency(tmp_path, syntax, header, changes, urgency):
+    """By request, sender and header, in every encoding."""
+    register = MemoryRegister()
+    spool = Spool(tmp_path, minimum_free_bytes=0)
+    images = Receiver(spool, register, lambda _class, _instance: InstanceKind.IMAGE, RULES)
+    content = in_syntax(minimal(BodyPartExamined="BRAIN", Rows=8, **header), syntax)
+    images.receive(replace(arrival(content, syntax), **changes), now=1.0)
+    [instance] = register.instances.values()
+    assert instance.urgency is urgency
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"\x28\x00\x10\x00US\x02",  # ends in the middle of a length
+        b"\x40\x00\x75\x02SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff" * 5000,
+        b"\x40\x00\x03\x10SH\x04\0\xff\xfe\xfd\xfc",
+        b"\x40\x00\x03\x10SH\x40\0STAT",
+        b"\x40\x00\x03\x10\xff\xff",
+    ],
+    ids=["cut off", "nested", "no text", "too short", "no VR"],
+)
+def test_nothing_behind_the_identifiers_makes_an_object_be_refused(tmp_path, behind):
+    """It is kept as it came; the reader will say what is wrong with it. A sequence there is not even looked into."""
+    register = MemoryRegister()
+    receiver(tmp_path, register).receive(arrival(in_syntax(minimal(), EXPLICIT) + behind), now=1.0)
+    assert len(register.instances) == 1
+
+
+@pytest.mark.parametrize("modality", [b"\xc4\xd6", b"", b"CT"])
+def test_a_modality_that_is_no_code_is_none(tmp_path, modality):
+    """It makes nothing urgent, and nothing be refused."""
+    register = MemoryRegister()
+    element = b"\x08\x00\x60\x00CS" + len(modality).to_bytes(2, "little") + modality
+    receiver(tmp_path, register).receive(arrival(in_syntax_with(element)), now=1.0)
+    assert [each.urgency for each in register.instances.values()] == [Urgency.ROUTINE]

@@ -56,7 +56,10 @@ def test_smallest_file_is_enough(load, tmp_path):
     assert settings.node.maximum_associations == 32
     assert settings.receive.senders == ("PACS",)
     assert settings.deliver.peers == ("PACS",)
-    assert settings.settle.quiet_seconds == 5.0
+    assert (settings.settle.quiet_seconds, settings.settle.at_most_seconds) == (5.0, 300.0)
+    assert settings.settle.urgent_quiet_seconds is None
+    assert settings.urgent.modalities == ()
+    assert (settings.peers["PACS"].query, settings.peers["PACS"].priority) == (False, None)
     assert settings.load.secondary_capture == "ignore"
     assert (settings.models.folder, settings.models.cascade) == (SHIPPED_MODELS, SHIPPED_CASCADE)
     assert settings.runtime.threads is None
@@ -244,16 +247,25 @@ def test_unknown_destination_names_those_there_are(load):
          "node.yaml:5: deliver.to[1]: 'PACS' stands here twice; remove one of the two"),
         ("quiet_seconds", "quiet_second",
          "node.yaml:6: settle.quiet_second: unknown key; did you mean quiet_seconds?"
-         " known: quiet_seconds"),
+         " known: at_most_seconds, quiet_seconds, urgent_quiet_seconds"),
         ("settle:", "setle:",
          "node.yaml:6: setle: unknown key; did you mean settle? known: deliver, load, log, models,"
-         " node, peers, receive, retain, runtime, settle"),
+         " node, peers, receive, retain, runtime, settle, urgent"),
         (" 5}", " 0}",
          "node.yaml:6: settle.quiet_seconds: expected seconds, above 0 and up to 86400, got 0; write for"
          " example 5"),
         ("{quiet_seconds: 5}", "5",
-         "node.yaml:6: settle: expected a section with the keys quiet_seconds, got 5; write"
-         " for example {quiet_seconds: 5}"),
+         "node.yaml:6: settle: expected a section with the keys quiet_seconds, urgent_quiet_seconds, at_most_seconds,"
+         " got 5; write for example {quiet_seconds: 5, urgent_quiet_seconds: 2, at_most_seconds: 300}"),
+        ("settle:", "urgent: {modalities: [ct]}\nsettle:",
+         "node.yaml:6: urgent.modalities[0]: expected a list of values of Modality (0008,0060), got 'ct'; write for"
+         " example [CT]"),
+        ("port: 4242}", "port: 4242, priority: high}",
+         "node.yaml:3: peers.PACS.priority: expected urgent, routine, low, or null, got 'high'; write for example"
+         " urgent"),
+        ("port: 4242}", "port: 4242, settle: {at_most_seconds: 0}}",
+         "node.yaml:3: peers.PACS.settle.at_most_seconds: expected seconds, above 0 and up to 86400, or null, got 0;"
+         " write for example 600"),
         ("{from: [PACS]}", "",
          "node.yaml:4: receive.from: missing; expected a list of one peer or more; add for example"
          " `from: [PACS]`"),
@@ -265,7 +277,8 @@ def test_unknown_destination_names_those_there_are(load):
          " for example [PACS]"),
         ("{ae_title: PACS, host: 127.0.0.1, port: 4242}", "there",
          "node.yaml:3: peers.PACS: expected a section with the"
-         " keys ae_title, host, port, addresses, maximum_associations, tls, got 'there'; write for example"
+         " keys ae_title, host, port, addresses, maximum_associations, tls, query, settle, priority, got"
+         " 'there'; write for example"
          " {ae_title: AINODE, host: 127.0.0.1, port: 11112}"),
         ("settle:", "load: {secondary_capture: maybe}\nsettle:",
          "node.yaml:6: load.secondary_capture: expected ignore or"
@@ -420,7 +433,7 @@ def test_other_variables_are_left_alone(load):
         ("DICOM_NODE_NODE__PROT", "1", "node.prot: unknown key; did you mean port? known: ae_title, host,"
          " maximum_associations, port, storage, tls"),
         ("DICOM_NODE_NOD__PORT", "1", "nod: unknown key; did you mean node? known: deliver, load, log, models, node,"
-         " peers, receive, retain, runtime, settle"),
+         " peers, receive, retain, runtime, settle, urgent"),
         ("DICOM_NODE_DELIVER__TO", "[Z]", "deliver.to[0]: expected the name of a peer, got 'Z'; known: PACS"),
         ("DICOM_NODE_NODE__HOST", "[", "node.host: is no YAML value; write it as in the file, in quotes if it is text"),
         ("DICOM_NODE_PEERS__PACS", "{}", "peers.pacs: peers are set in the file only; write the peer into the file"),

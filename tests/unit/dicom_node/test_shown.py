@@ -18,6 +18,7 @@ from dicom_node.checks import Check, Verdict
 from dicom_node.demo import DemoStudy, Returned
 from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.status import DeliveryStatus, StudyStatus
+from dicom_node.domain.urgency import Urgency
 from dicom_node.faults import call_path, type_and_place
 from dicom_node.logs import configure_logging
 from dicom_node.offline import AnalysedFolder
@@ -37,6 +38,7 @@ STATUS = StudyStatus(
     outcome="partial",
     reason="1 results on their way to PACS",
     attempt=1,
+    urgency=Urgency.URGENT,
     instance_count=3,
     image_count=2,
     received_at=1_800_000_000.0,
@@ -85,7 +87,7 @@ def test_no_table_cuts_a_cell():
     narrow = columns(tables.status_table([STATUS]), width=80)
     assert narrow[0] == STATUS.study_instance_uid
     assert narrow[1] == "2027-01-15T08:00:00.000+00:00"
-    assert narrow[5:] == ["mr(0.97)", "1resultsontheirwaytoPACS", "1PACSpending"]
+    assert narrow[6:] == ["mr(0.97)", "1resultsontheirwaytoPACS", "1PACSpending"]
 
 
 ODD = "in /data/[old]/[/b] :100: it is"

@@ -13,7 +13,7 @@ from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, JobState
 from dicom_node.domain.status import NOTHING_TO_ANALYSE
-from dicom_node.domain.study import InstanceKind, StudyActivity
+from dicom_node.domain.study import InstanceKind, Sender, StudyActivity
 from dicom_node.store import Receipt, Store
 from tests.builders.studies import (
     ANALYSED,
@@ -56,7 +56,7 @@ def actions(store, study=STUDY):
 def test_first_image_opens_a_job(store):
     """The study is being received from its first image on."""
     assert receive(store, 1, 2, 3) is Receipt.NEW
-    assert store.receiving() == (StudyActivity(STUDY, 3, first_received_at=100.0, last_received_at=102.0),)
+    assert store.receiving() == (StudyActivity(STUDY, 3, 100.0, 102.0, (Sender("PACS", 3),)),)
     assert state(store) == JobState.RECEIVING
     assert [(event.at, event.action, event.reason) for event in store.events(STUDY)] == [
         (100.0, "receiving", "first image")
@@ -76,7 +76,8 @@ def test_other_objects_open_no_job_and_delay_nothing(store, kind):
     """Reports and own results are recorded; settling does not wait for them."""
     receive(store, 1)
     assert receive(store, 2, kind=kind, now=500.0) is Receipt.NEW
-    assert store.receiving() == (StudyActivity(STUDY, 1, 100.0, 100.0),)
+    [activity] = store.receiving()
+    assert (activity.image_count, activity.first_received_at, activity.last_received_at) == (1, 100.0, 100.0)
     receive(store, 1, study=OTHER, kind=kind)
     assert [activity.study_instance_uid for activity in store.receiving()] == [STUDY]
     assert state(store, OTHER) == NOTHING_TO_ANALYSE
@@ -154,7 +155,7 @@ def test_late_image_before_a_worker_reopens_the_job(store):
     store.settle(STUDY, reason="quiet", now=110.0)
     receive(store, 2, now=120.0)
     assert store.claim("w1", now=121.0, lease_s=LEASE_S) is None
-    assert store.receiving() == (StudyActivity(STUDY, 2, 100.0, 120.0),)
+    assert store.receiving() == (StudyActivity(STUDY, 2, 100.0, 120.0, (Sender("PACS", 2),)),)
     assert store.studies()[0].settled_at is None
     store.settle(STUDY, reason="quiet again", now=130.0)
     assert store.claim("w1", now=131.0, lease_s=LEASE_S).settled_at == 130.0
@@ -196,7 +197,7 @@ def test_late_image_after_that_opens_a_new_job(store, end):
     before = actions(store)
     due = store.due(now=400.0)
     receive(store, 2, now=400.0)
-    assert store.receiving() == (StudyActivity(STUDY, 2, 400.0, 400.0),)
+    assert store.receiving() == (StudyActivity(STUDY, 2, 400.0, 400.0, (Sender("PACS", 2),)),)
     assert actions(store) == [*before, "receiving"]
     assert store.events(STUDY)[-1].reason.startswith(f"late image, when job {first.job_id} was ")
     assert store.events(STUDY)[-1].job_id != first.job_id
