@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from dicom_node.domain.bounds import Bounds
+from dicom_node.domain.commitment import Proof
 from dicom_node.section import PeerName, Section
 
 
@@ -103,6 +104,8 @@ class PeerSection(Section):
         default=None, description="a whole number from 1 to 1000, or null", examples=["4"]
     )
     tls: PeerTlsSection | None = Field(default=None, description="true, false, or a section", examples=["true"])
+    #: How it proves that it keeps the results it got.
+    commitment: Proof = Field(default=Proof.NONE, description="none, request or find", examples=["request"])
 
     @model_validator(mode="before")
     @classmethod

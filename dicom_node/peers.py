@@ -32,6 +32,11 @@ def verification_contexts() -> list[PresentationContext]:
     return [build_context(VERIFICATION)]
 
 
+def query_contexts() -> list[PresentationContext]:
+    """What is proposed for a C-FIND."""
+    return [build_context(STUDY_ROOT_FIND)]
+
+
 def echo(destination: Destination, own_ae_title: str) -> None:
     """C-ECHO (PS3.4 Annex A). Raises PeerUnreachable or PeerRefused."""
     with open_association(destination, own_ae_title, verification_contexts()) as association:
@@ -46,7 +51,7 @@ def find(destination: Destination, own_ae_title: str, query: Dataset) -> tuple[D
     """
     matches: list[Dataset] = []
     status = Dataset()
-    with open_association(destination, own_ae_title, [build_context(STUDY_ROOT_FIND)]) as association:
+    with open_association(destination, own_ae_title, query_contexts()) as association:
         for response, identifier in association.send_c_find(query, STUDY_ROOT_FIND):
             status = response
             if _is_pending(status) and identifier is not None:

@@ -265,7 +265,7 @@ def test_unknown_destination_names_those_there_are(load):
          " for example [PACS]"),
         ("{ae_title: PACS, host: 127.0.0.1, port: 4242}", "there",
          "node.yaml:3: peers.PACS: expected a section with the"
-         " keys ae_title, host, port, addresses, maximum_associations, tls, got 'there'; write for example"
+         " keys ae_title, host, port, addresses, maximum_associations, tls, commitment, got 'there'; write for example"
          " {ae_title: AINODE, host: 127.0.0.1, port: 11112}"),
         ("settle:", "load: {secondary_capture: maybe}\nsettle:",
          "node.yaml:6: load.secondary_capture: expected ignore or"
