@@ -118,8 +118,8 @@ def ask_again(each: Unproven, reason: str, patience: Patience, now: float) -> Ve
 
 def _missing(each: Unproven, reason: str, patience: Patience, now: float) -> Verdict:
     """It is sent again, or given up when that was so for too long."""
-    told = patience.told(each.failing_since, reason, now)
-    if patience.is_over(each.failing_since, now):
+    told = patience.told(each.missing_since, reason, now)
+    if patience.is_over(each.missing_since, now):
         return Verdict(each.delivery_id, each.transaction_uid, Fate.DEAD, told)
     due_at = now + retry_delay_s(1, patience.jitter)
     return Verdict(each.delivery_id, each.transaction_uid, Fate.SEND_AGAIN, told, due_at)

@@ -76,7 +76,7 @@ class PromiseStore(Protocol):
     def postpone(self, promise: Promise, *, due_at: float, now: float) -> None:
         """The report is tried again at `due_at`."""
 
-    def close(self, promise: Promise, told: Mapping[str, str], *, now: float) -> None:
+    def close(self, promise: Promise, told: Sequence[tuple[Reference, str]], *, now: float) -> None:
         """The peer has its report, or never will."""
 
     def keep_only_of(self, peers: Collection[str]) -> tuple[str, ...]:
@@ -245,8 +245,7 @@ class CommitmentScp:
 
     def _give_up(self, promise: Promise, reason: str) -> None:
         told = f"{promise.peer} asked for commitment and could not be answered; {reason}"
-        uids = [reference.sop_instance_uid for reference in promise.request.references]
-        self._store.close(promise, dict.fromkeys(uids, told), now=self._clock())
+        self._store.close(promise, [(each, told) for each in promise.request.references], now=self._clock())
         _LOGGER.error(
             "A storage commitment report is given up: %s",
             told,
@@ -268,13 +267,12 @@ def _is_free(association: Association) -> bool:
     return bool(association.is_established) and uses == {STORAGE_COMMITMENT}
 
 
-def _in_words(report: CommitmentReport, destination: Destination) -> Mapping[str, str]:
-    kept = {reference.sop_instance_uid: f"this node keeps them, {destination} asked" for reference in report.kept}
-    failed = {
-        reference.sop_instance_uid: f"not promised to {destination}, reason 0x{reason:04X}"
-        for reference, reason in report.failed
-    }
-    return kept | failed
+def _in_words(report: CommitmentReport, destination: Destination) -> list[tuple[Reference, str]]:
+    kept = f"this node keeps them, {destination} asked"
+    return [
+        *((reference, kept) for reference in report.kept),
+        *((reference, f"not promised to {destination}, reason 0x{reason:04X}") for reference, reason in report.failed),
+    ]
 
 
 def _status(status: int, comment: str = "") -> Dataset:

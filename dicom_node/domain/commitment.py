@@ -65,8 +65,10 @@ class Unproven:
     transaction_uid: str | None
     #: How often it was asked for since it was sent last, a request under way included.
     asked: int
-    #: When there was no proof for the first time, in seconds since the epoch, UTC; None when that was never so.
+    #: When there was no word for the first time since it was sent last, in seconds since the epoch, UTC, or None.
     failing_since: float | None
+    #: When the peer did not have it for the first time, however often it was sent since, or None.
+    missing_since: float | None
 
 
 class Fate(StrEnum):

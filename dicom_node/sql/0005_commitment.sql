@@ -7,7 +7,8 @@ CREATE TABLE unproven (
     asked           INTEGER NOT NULL DEFAULT 0, -- how often, since it was sent last
     due_at          REAL NOT NULL,              -- to be asked for; with a transaction, its report is late from then on
     reason          TEXT NOT NULL DEFAULT '',   -- why there was no proof the last time
-    failing_since   REAL                        -- when that was so for the first time; null when it was not
+    failing_since   REAL,                       -- when there was no word for the first time since it was sent last, or null
+    missing_since   REAL                        -- when the peer did not have it for the first time, or null
 ) STRICT;
 CREATE INDEX unproven_of_transaction ON unproven (transaction_uid) WHERE transaction_uid IS NOT NULL;
 CREATE INDEX delivery_sent ON delivery (peer, job_id) WHERE state = 'sent';

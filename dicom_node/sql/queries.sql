@@ -313,7 +313,7 @@ DELETE FROM unproven WHERE delivery_id IN (
 -- What a peer may be asked for now, and what it was asked for and has not reported on in time; the oldest first. A job
 -- that is still being sent to it is not asked for.
 SELECT delivery_id, peer, study_instance_uid, series_instance_uid, sop_class_uid, sop_instance_uid,
-       transaction_uid, asked, unproven.failing_since AS failing_since
+       transaction_uid, asked, unproven.failing_since AS failing_since, missing_since
 FROM unproven JOIN delivery USING (delivery_id) JOIN result USING (result_id, job_id) JOIN job USING (job_id)
 WHERE delivery.state = 'sent' AND peer = :peer AND unproven.due_at <= :now AND NOT EXISTS (
     SELECT 1 FROM delivery AS other
@@ -323,7 +323,7 @@ WHERE delivery.state = 'sent' AND peer = :peer AND unproven.due_at <= :now AND N
 -- name: unproven_of_transaction
 -- What was asked for in one request whose report may still come.
 SELECT delivery_id, peer, study_instance_uid, series_instance_uid, sop_class_uid, sop_instance_uid,
-       transaction_uid, asked, unproven.failing_since AS failing_since
+       transaction_uid, asked, unproven.failing_since AS failing_since, missing_since
 FROM unproven JOIN delivery USING (delivery_id) JOIN result USING (result_id, job_id) JOIN job USING (job_id)
 WHERE delivery.state = 'sent' AND transaction_uid = :transaction_uid ORDER BY delivery_id;
 
@@ -337,10 +337,16 @@ WHERE delivery_id = :delivery_id;
 SELECT unproven.reason AS reason FROM unproven JOIN delivery USING (delivery_id)
 WHERE delivery_id = :delivery_id AND delivery.state = 'sent' AND transaction_uid IS :transaction_uid;
 
--- name: note_unproven
--- There was no proof; it is asked for again, `asked` times so far.
-UPDATE unproven SET transaction_uid = NULL, asked = iif(:anew, 0, asked), reason = :reason, due_at = :due_at,
+-- name: note_no_word
+-- There was no answer, or none that tells; it is asked for again.
+UPDATE unproven SET transaction_uid = NULL, reason = :reason, due_at = :due_at,
                     failing_since = coalesce(failing_since, :now)
+WHERE delivery_id = :delivery_id;
+
+-- name: note_missing
+-- The peer does not have it; after it was sent again it is asked for anew.
+UPDATE unproven SET transaction_uid = NULL, asked = 0, reason = :reason, due_at = :due_at, failing_since = NULL,
+                    missing_since = coalesce(missing_since, :now)
 WHERE delivery_id = :delivery_id;
 
 -- name: forget_proof

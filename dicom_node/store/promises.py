@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dicom_node.domain.commitment import CommitmentRequest, Holding, Promise, Reference, RequestRefusal
@@ -57,15 +57,15 @@ class Promises(Ledger):
         with self._database.change():
             self._run("postpone_promise", promise_id=promise.promise_id, due_at=due_at, now=now)
 
-    def close(self, promise: Promise, told: Mapping[str, str], *, now: float) -> None:
-        """The peer has its report, or will never have it. `told`: SOP Instance UID -> what the event of its study says.
+    def close(self, promise: Promise, told: Sequence[tuple[Reference, str]], *, now: float) -> None:
+        """The peer has its report, or will never have it. `told` is what the events of its objects' studies say.
 
         Studies that were removed meanwhile get none.
         """
         with self._database.change():
             events: Counter[tuple[str, str]] = Counter()
-            for uid, text in told.items():
-                known = self._row("holding", sop_instance_uid=uid, calling_ae_title="")
+            for reference, text in told:
+                known = self._row("holding", sop_instance_uid=reference.sop_instance_uid, calling_ae_title="")
                 if known is not None:
                     events[known["study_instance_uid"], text] += 1
             for (study, text), number in events.items():

@@ -69,11 +69,11 @@ class Proofs(Deliveries):
             self._run("forget_proof", delivery_id=delivery_id)
             self._delivery_event(delivery, DeliveryState.COMMITTED, f"{delivery['peer']} keeps it", now)
         elif verdict.fate is Fate.ASK_AGAIN:
-            self._note_unproven(verdict, now)
+            self._note("note_no_word", verdict, now)
             if verdict.reason != waiting[0]["reason"]:
                 self._delivery_event(delivery, _UNPROVEN, verdict.reason, now)
         elif verdict.fate is Fate.SEND_AGAIN:
-            self._note_unproven(verdict, now)
+            self._note("note_missing", verdict, now)
             self._reopen(delivery, verdict, now)
             self._delivery_event(delivery, DeliveryState.PENDING, f"to be sent again: {verdict.reason}", now)
         else:
@@ -82,15 +82,8 @@ class Proofs(Deliveries):
             self._decide(delivery_id, DeliveryState.DEAD, verdict.reason, None, now)
         return True
 
-    def _note_unproven(self, verdict: Verdict, now: float) -> None:
-        self._run(
-            "note_unproven",
-            delivery_id=verdict.delivery_id,
-            reason=verdict.reason,
-            due_at=verdict.due_at,
-            anew=verdict.fate is Fate.SEND_AGAIN,
-            now=now,
-        )
+    def _note(self, query: str, verdict: Verdict, now: float) -> None:
+        self._run(query, delivery_id=verdict.delivery_id, reason=verdict.reason, due_at=verdict.due_at, now=now)
 
     def _reopen(self, delivery: Row, verdict: Verdict, now: float) -> None:
         """The peer has taken it and does not have it: as if it had never been sent."""

@@ -119,6 +119,7 @@ def unproven_of(row: Row) -> Unproven:
         transaction_uid=row["transaction_uid"],
         asked=row["asked"],
         failing_since=row["failing_since"],
+        missing_since=row["missing_since"],
     )
 
 

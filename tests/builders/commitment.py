@@ -17,9 +17,10 @@ from pynetdicom.events import Event
 from dicom_node.associations import send_without_delay
 from dicom_node.commitment import Patience
 from dicom_node.commitment_messages import (
+    ALL_KEPT,
+    FAILURES_EXIST,
     STORAGE_COMMITMENT,
     WELL_KNOWN_INSTANCE,
-    event_type,
     report_dataset,
     report_of,
     request_of,
@@ -112,7 +113,6 @@ class CommittingPeer:
     reports: list[CommitmentReport] = field(default_factory=list)
     #: What the node answered to its own reports, by N-EVENT-REPORT.
     answers: list[int | None] = field(default_factory=list)
-    heard: threading.Event = field(default_factory=threading.Event)
 
     def report_on(self, request: CommitmentRequest) -> CommitmentReport:
         """What it says of a request."""
@@ -135,11 +135,10 @@ class CommittingPeer:
     def on_report(self, event: Event) -> tuple[int, None]:
         """N-EVENT-REPORT."""
         self.reports.append(report_of(event.event_information))
-        self.heard.set()
         return self.report_status, None
 
     def _report_on_same(self, association: Any, request: CommitmentRequest) -> None:
-        self.answers[-1] = _send_report(association, report_dataset(self.report_on(request)), None)
+        self.answers[-1] = _send_report(association, report_dataset(self.report_on(request)))
 
     def report_to(
         self, node: Destination, report: CommitmentReport | Dataset, *, ae_title: str = "PACS", **changes: Any
@@ -152,18 +151,17 @@ class CommittingPeer:
         )
         assert association.is_established
         assert association.accepted_contexts[0].as_scp
-        kind = event_type(report) if isinstance(report, CommitmentReport) else None
         dataset = report_dataset(report) if isinstance(report, CommitmentReport) else report
         try:
-            return _send_report(association, dataset, kind, **changes)
+            return _send_report(association, dataset, **changes)
         finally:
             association.release()
 
 
 def _send_report(
-    association: Any, dataset: Dataset, kind: int | None, instance: str = WELL_KNOWN_INSTANCE
+    association: Any, dataset: Dataset, kind: int | None = None, instance: str = WELL_KNOWN_INSTANCE
 ) -> int | None:
-    kind = kind or (2 if "FailedSOPSequence" in dataset else 1)
+    kind = kind or (FAILURES_EXIST if "FailedSOPSequence" in dataset else ALL_KEPT)
     status, _ = association.send_n_event_report(dataset, kind, STORAGE_COMMITMENT, instance)
     answer = status.get("Status")
     return None if answer is None else int(answer)
@@ -188,7 +186,6 @@ def committing_peer(port: int | None = None) -> Iterator[CommittingPeer]:
             (evt.EVT_CONN_OPEN, send_without_delay),
             (evt.EVT_N_ACTION, peer.on_action),
             (evt.EVT_N_EVENT_REPORT, peer.on_report),
-            (evt.EVT_DIMSE_SENT, lambda event: None),
             (evt.EVT_PDU_SENT, lambda event: peer.on_sent(event) if event.pdu.pdu_type == 4 else None),
         ],
     )
