@@ -125,6 +125,15 @@ def admit(
     return _room(request, at_home, maximum_associations)
 
 
+def peer_that_calls(request: AssociationRequest, peers: Sequence[KnownPeer]) -> str | None:
+    """The name of the peer whose AE title and address both fit; None when no one's do."""
+    calling = request.calling_ae_title.strip(" ")
+    fitting = (
+        peer.name for peer in peers if peer.ae_title.strip(" ") == calling and is_in(request.address, peer.addresses)
+    )
+    return next(fitting, None)
+
+
 def _stranger(
     calling: str, address: str, namesakes: Sequence[KnownPeer], peers: Sequence[KnownPeer]
 ) -> Admitted | Rejected:

@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from dicom_node.admission import AssociationRequest, KnownPeer, Rejected, admit
+from dicom_node.admission import AssociationRequest, KnownPeer, Rejected, admit, peer_that_calls
 from dicom_node.calls import CallBook
+from dicom_node.commitment import Patience
+from dicom_node.commitment_scu import ProvingPeer
+from dicom_node.commitment_service import CommitmentPeers, CommitmentService
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import Fault, SettingsError, StoreError
 from dicom_node.domain.study import InstanceKind
@@ -63,13 +66,15 @@ class Node:
         folders = StudyFolders(settings.node.storage)
         folders.sweep()
         self._worker = WorkerProcess(settings)
+        jitter = random.Random()  # spreads retries, guards nothing
+        give_up_after_s = settings.deliver.give_up_after_hours * 3600
         self._outbox = Outbox(
             self.store,
             {name: settings.destination(name) for name in settings.deliver.peers},
             settings.node.ae_title,
             clock,
-            random.Random(),  # spreads retries, guards nothing
-            settings.deliver.give_up_after_hours * 3600,
+            jitter,
+            give_up_after_s,
         )
         self._calls = CallBook(self.store.calls)
         self._scp = StorageScp(
@@ -81,6 +86,14 @@ class Node:
             clock=clock,
         )
         self._inquiries = Inquiries(answering_senders(settings), self._count_held, self._settle_soon)
+        self._commitment = CommitmentService(
+            self.store,
+            commitment_peers(settings),
+            settings.node.ae_title,
+            Patience(give_up_after_s, jitter),
+            clock,
+        )
+        self._scp.also_serve(self._commitment.services)
         self._schedule = Schedule(
             [
                 Task(_SETTLE, _SETTLE_EVERY_S, self._settle),
@@ -88,6 +101,7 @@ class Node:
                 Task("note who called", _NOTE_CALLS_EVERY_S, self._calls.flush),
                 Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
                 *retention_tasks(settings, self.store, folders, clock),
+                *self._commitment.tasks,
                 *(
                     Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._outbox.deliver_due_to, peer))
                     for peer in settings.deliver.peers
@@ -103,6 +117,7 @@ class Node:
 
     def start(self) -> None:
         """Accept associations from now on. Raises OSError when the port is taken."""
+        self._commitment.start()
         self._scp.start()
         self._schedule.start()
 
@@ -110,6 +125,7 @@ class Node:
         """Take no more, finish what is being written, and leave the rest on disk for the next start."""
         self._scp.stop(_GRACE_S)
         self._outbox.stop()
+        self._commitment.stop()
         self._schedule.stop()
         self._inquiries.stop(_ANSWER_GRACE_S)
         self._worker.stop(_GRACE_S)
@@ -134,6 +150,15 @@ class Node:
         return classify_object(sop_class_uid, is_own=is_own_uid(sop_instance_uid))
 
 
+def commitment_peers(settings: Settings) -> CommitmentPeers:
+    """Who is asked to commit to what they got, and who may ask the node to."""
+    return CommitmentPeers(
+        {name: ProvingPeer(settings.destination(name), settings.peers[name].commitment) for name in settings.proving},
+        {name: settings.destination(name) for name in settings.receive.senders},
+        partial(calling_sender, settings),
+    )
+
+
 def retention_tasks(
     settings: Settings, store: Store, folders: StudyFolders, clock: Callable[[], float]
 ) -> tuple[Task, ...]:
@@ -141,7 +166,7 @@ def retention_tasks(
     days, gigabytes = settings.retain.days, settings.retain.maximum_gb
     if days is None and gigabytes is None:
         return ()
-    limits = Limits(days, None if gigabytes is None else int(gigabytes * 1e9))
+    limits = Limits(days, None if gigabytes is None else int(gigabytes * 1e9), settings.proving)
     return (Task("retain", _RETAIN_EVERY_S, Retention(store, folders, limits, clock).keep_within_limits),)
 
 
@@ -153,6 +178,13 @@ def admission(settings: Settings, request: AssociationRequest) -> Rejected | Non
     return verdict if isinstance(verdict, Rejected) else None
 
 
+def calling_sender(settings: Settings, request: AssociationRequest) -> str | None:
+    """The name of the peer that calls, if it may send; None for others."""
+    calling = request.calling_ae_title.strip(" ")
+    senders = (name for name in settings.receive.senders if settings.peers[name].ae_title == calling)
+    return peer_that_calls(request, [known_peer(settings, name, resolve=True) for name in senders])
+
+
 def known_peer(settings: Settings, name: str, *, resolve: bool) -> KnownPeer:
     """A peer as admission sees it; nobody waits for the name server for a peer that does not call."""
     peer = settings.peers[name]
@@ -162,7 +194,7 @@ def known_peer(settings: Settings, name: str, *, resolve: bool) -> KnownPeer:
         peer.ae_title,
         found,
         addresses_key="host" if peer.addresses is None else "addresses",
-        may_send=name in settings.receive.senders,
+        may_send=name in settings.receive.senders or name in settings.reporting,
         maximum_associations=peer.maximum_associations,
     )
 

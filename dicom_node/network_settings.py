@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from dicom_node.domain.bounds import Bounds
+from dicom_node.domain.commitment import Proof
 from dicom_node.section import PeerName, Section
 
 
@@ -124,6 +125,8 @@ class PeerSection(Section):
     priority: Literal["urgent", "routine", "low"] | None = Field(
         default=None, description="urgent, routine, low, or null", examples=["urgent"]
     )
+    #: How it proves that it keeps the results it got.
+    commitment: Proof = Field(default=Proof.NONE, description="none, request or find", examples=["request"])
 
     @model_validator(mode="before")
     @classmethod

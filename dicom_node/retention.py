@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,7 @@ _DAY_S = 86400.0
 class ExpiringStore(Protocol):
     """Where studies are recorded, and removed."""
 
-    def left_alone(self) -> tuple[LeftAlone, ...]:
+    def left_alone(self, *, proving: Collection[str]) -> tuple[LeftAlone, ...]:
         """The studies that may go, the one left alone for longest first."""
 
     def expire(
@@ -28,6 +28,7 @@ class ExpiringStore(Protocol):
         why: str,
         discard: Callable[[str, Sequence[ConflictingObject]], None],
         now: float,
+        proving: Collection[str],
     ) -> bool:
         """Remove one; False when it may not go any more."""
 
@@ -54,6 +55,8 @@ class Limits:
 
     days: float | None
     bytes_in_all: int | None
+    #: Peers that must have proved that they keep a study's results before it may go.
+    proving: frozenset[str] = frozenset()
 
 
 class Retention:
@@ -68,7 +71,8 @@ class Retention:
     def keep_within_limits(self) -> int:
         """Remove what is too old, then the oldest until the rest fits; how many studies went.
 
-        A study that is under way, held, failed, or has a delivery that is on its way or dead stays, however old.
+        A study that is under way, held, failed, or has a delivery that is on its way, unproven or dead stays, however
+        old.
         """
         removed = self._remove_old() + self._remove_until_it_fits()
         self._folders.sweep()
@@ -79,7 +83,7 @@ class Retention:
         if days is None:
             return 0
         before = self._clock() - days * _DAY_S
-        old = [study for study in self._store.left_alone() if study.last_at < before]
+        old = [study for study in self._store.left_alone(proving=self._limits.proving) if study.last_at < before]
         return sum(self._remove(study, f"older than {days:g} days") for study in old)
 
     def _remove_until_it_fits(self) -> int:
@@ -87,7 +91,7 @@ class Retention:
         if limit is None:
             return 0
         removed, used = 0, self._folders.bytes_in_all()
-        for study in self._store.left_alone() if used > limit else ():
+        for study in self._store.left_alone(proving=self._limits.proving) if used > limit else ():
             size = self._folders.bytes_of(study.study_instance_uid)
             if self._remove(study, f"the oldest, where {used / 1e9:.3f} of {limit / 1e9:g} GB were used"):
                 removed, used = removed + 1, used - size
@@ -103,7 +107,9 @@ class Retention:
 
     def _remove(self, study: LeftAlone, why: str) -> bool:
         uid = study.study_instance_uid
-        gone = self._store.expire(uid, why=why, discard=self._folders.discard, now=self._clock())
+        gone = self._store.expire(
+            uid, why=why, discard=self._folders.discard, now=self._clock(), proving=self._limits.proving
+        )
         if gone:
             _LOGGER.info("Removed study %s: %s", uid, why, extra={"action": "study_expired"})
         return gone

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -23,6 +23,7 @@ from dicom_node import transfer_syntaxes
 from dicom_node.admission import UNDECIDED, AssociationRequest
 from dicom_node.associations import application_entity, send_without_delay
 from dicom_node.attendance import Attendance, Refusal, Writing
+from dicom_node.commitment_messages import STORAGE_COMMITMENT
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import Call, CallOutcome, RefusedContext
 from dicom_node.domain.errors import CannotUnderstand, ReceiveError
@@ -76,6 +77,7 @@ class StorageScp:
         on_call: Callable[[Call], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._services: list[EventHandlerType] = []
         self._listener = listener
         self._receiver = receiver
         self._admission = admission
@@ -85,6 +87,10 @@ class StorageScp:
         self._attendance: Attendance[Association] = Attendance()
         self._writing = Writing()
         self._server: Door | None = None
+
+    def also_serve(self, services: Iterable[EventHandlerType]) -> None:
+        """Have handlers of another service answer its messages, from the next `start` on."""
+        self._services.extend(services)
 
     def start(self) -> None:
         """Bind and listen. Raises OSError when the port is taken."""
@@ -97,6 +103,7 @@ class StorageScp:
             (evt.EVT_REQUESTED, self._admit),
             (evt.EVT_ACCEPTED, self._accepted),
             (evt.EVT_C_STORE, self._store),
+            *self._services,
         ]
         self._writing = Writing()
         address = (listener.host, listener.port)
@@ -228,6 +235,8 @@ def accepting_entity(ae_title: str) -> AE:
     entity = application_entity(ae_title)
     entity.maximum_associations = _NO_LIMIT
     entity.add_supported_context(VERIFICATION, transfer_syntaxes.UNCOMPRESSED)
+    # both roles: a peer asks as SCU, and reports on what this node has asked as SCP (PS3.7 D.3.3.4)
+    entity.add_supported_context(STORAGE_COMMITMENT, transfer_syntaxes.UNCOMPRESSED, scu_role=True, scp_role=True)
     for context in AllStoragePresentationContexts:
         entity.add_supported_context(cast(str, context.abstract_syntax), transfer_syntaxes.ACCEPTED)
     return entity

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 
 from dicom_node.config_file import Document, read_document, scalar
 from dicom_node.destinations import DeliverSection
+from dicom_node.domain.commitment import Proof
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import Fault, SettingsError
 from dicom_node.network_settings import FilePath, NodeSection, PeerSection, ReceiveSection
@@ -161,6 +162,16 @@ class Settings(Section):
         if peer is None:
             raise SettingsError((Fault("peers", None, name, "no peer has this name", choice(name, self.peers)),))
         return Destination(name, peer.ae_title, peer.host, peer.port, self._tls_towards(peer))
+
+    @property
+    def proving(self) -> frozenset[str]:
+        """The destinations that shall prove that they keep the results."""
+        return frozenset(name for name in self.deliver.peers if self.peers[name].commitment is not Proof.NONE)
+
+    @property
+    def reporting(self) -> frozenset[str]:
+        """Those of them that call to report on storage commitment."""
+        return frozenset(name for name in self.proving if self.peers[name].commitment is Proof.REQUEST)
 
     @property
     def own_tls(self) -> TlsFiles | None:

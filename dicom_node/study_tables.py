@@ -67,7 +67,7 @@ def reply_json(reply: Reply) -> str:
 
 def _delivery_cells(delivery: DeliveryStatus) -> tuple[str, ...]:
     name = f"{delivery.modality} {delivery.sop_instance_uid}"
-    return name, delivery.peer, delivery.state, str(delivery.attempt), delivery.reason
+    return name, delivery.peer, delivery.state_in_words, str(delivery.attempt), delivery.reason
 
 
 def _with_times(record: dict[str, object]) -> dict[str, object]:

@@ -124,7 +124,7 @@ def status_table(studies: Sequence[StudyStatus]) -> Table:
     for study in studies:
         summary = StudySummary.model_validate_json(study.summary) if study.summary else None
         told = "; ".join(part for part in (summary.seen, summary.found) if part) if summary else ""
-        fates = Counter(f"{delivery.peer} {delivery.state}" for delivery in study.deliveries)
+        fates = Counter(f"{delivery.peer} {delivery.state_in_words}" for delivery in study.deliveries)
         _add(
             table,
             study.study_instance_uid,

@@ -8,6 +8,8 @@ from pydicom import Dataset
 from pydicom.uid import UID
 
 from dicom_node.answers import STATUS_RANGES, Answer
+from dicom_node.commitment_messages import STORAGE_COMMITMENT
+from dicom_node.commitment_scu import commitment_contexts
 from dicom_node.conformance.objects import CreatedIod
 from dicom_node.decoding import is_decodable
 from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerRefused, PeerUnreachable, ReceiveError
@@ -106,7 +108,8 @@ def _use(sop_class_uid: str, *, analyse_secondary_captures: bool) -> str:
 
 
 def _is_storage(sop_class_uid: str) -> bool:
-    return not any(context.abstract_syntax == sop_class_uid for context in verification_contexts())
+    others = (*verification_contexts(), *commitment_contexts())
+    return not any(context.abstract_syntax == sop_class_uid for context in others)
 
 
 def transfer_syntaxes(accepted: tuple[Context, ...]) -> tuple[TransferSyntax, ...]:
@@ -116,16 +119,21 @@ def transfer_syntaxes(accepted: tuple[Context, ...]) -> tuple[TransferSyntax, ..
 
 
 def proposed_contexts(iods: tuple[CreatedIod, ...]) -> tuple[Context, ...]:
-    """Every presentation context that is proposed: for the objects that are made, a C-ECHO and a C-FIND."""
+    """Every presentation context that is proposed: of the objects that are made and their proofs, C-ECHO and C-FIND."""
     wishes = {ContextWish(iod.kind.sop_class_uid, iod.transfer_syntax) for iod in iods}
     return tuple(
         Context(
             name_of(str(context.abstract_syntax)),
             str(context.abstract_syntax),
             tuple(name_of(str(syntax)) for syntax in context.transfer_syntax),
-            "SCU",
+            "SCU, or SCP to report" if context.abstract_syntax == STORAGE_COMMITMENT else "SCU",
         )
-        for context in (*verification_contexts(), *query_contexts(), *storage_contexts(wishes))
+        for context in (
+            *verification_contexts(),
+            *commitment_contexts(),
+            *query_contexts(),
+            *storage_contexts(wishes),
+        )
     )
 
 

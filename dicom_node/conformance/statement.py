@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dicom_node.admission import REJECTIONS, Rejection
+from dicom_node.conformance.commitment import CommitmentFacts, commitment_facts
 from dicom_node.conformance.content import (
     Concept,
     ContentItem,
@@ -83,6 +84,7 @@ class Network:
     accepted: tuple[Context, ...]
     proposed: tuple[Context, ...]
     transfer_syntaxes: tuple[TransferSyntax, ...]
+    commitment: CommitmentFacts
     rejections: tuple[Rejection, ...] = REJECTIONS
     answered: tuple[Status, ...] = statuses_answered()
     understood: tuple[Status, ...] = statuses_understood()
@@ -182,6 +184,7 @@ def _network(settings: Settings, iods: tuple[CreatedIod, ...]) -> Network:
         accepted=accepted,
         proposed=proposed_contexts(iods),
         transfer_syntaxes=transfer_syntaxes(accepted),
+        commitment=commitment_facts(settings.retain),
     )
 
 

@@ -15,13 +15,14 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     #: The peer answered success or a warning.
     SENT = "sent"
-    #: The peer has promised to keep it (PS3.4 Annex J, storage commitment).
+    #: The peer has proved that it keeps it: by storage commitment (PS3.4 Annex J), or by a query that finds it.
     COMMITTED = "committed"
     #: Refused for good, or in vain for too long; kept for a person.
     DEAD = "dead"
 
 
-#: The node's own table. A pair that is not here is a programming error. Back to PENDING: a person had it sent again.
+#: The node's own table. A pair that is not here is a programming error. Back to PENDING: a person had it sent again, or
+#: the peer says that it does not have what it has taken.
 TRANSITIONS: dict[DeliveryState, frozenset[DeliveryState]] = {
     DeliveryState.PENDING: frozenset({DeliveryState.SENT, DeliveryState.DEAD}),
     DeliveryState.SENT: frozenset({DeliveryState.COMMITTED, DeliveryState.PENDING}),

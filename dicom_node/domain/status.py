@@ -21,12 +21,19 @@ class DeliveryStatus:
     state: DeliveryState
     #: Number of the try that comes next, or that decided.
     attempt: int
-    #: What the last try that failed ran into; empty when none did.
+    #: What the last try that failed ran into, to send it or to have it proved; empty when none did.
     reason: str
     modality: str
     sop_class_uid: str
     sop_instance_uid: str
     path: Path
+    #: Whether it is sent, and the peer is still to prove that it keeps it.
+    is_unproven: bool = False
+
+    @property
+    def state_in_words(self) -> str:
+        """Its state, and what is still missing."""
+        return f"{self.state}, not yet committed" if self.is_unproven else str(self.state)
 
 
 @dataclass(frozen=True, slots=True)

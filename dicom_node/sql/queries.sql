@@ -180,9 +180,11 @@ UPDATE delivery SET state = 'pending', attempt = 1, reason = '', status = NULL, 
 WHERE delivery_id = :delivery_id;
 
 -- name: deliveries_of_jobs
--- Every delivery of the jobs in a JSON array, in sending order.
-SELECT job_id, peer, state, attempt, reason, sop_class_uid, sop_instance_uid, path, modality
-FROM delivery JOIN result USING (result_id, job_id)
+-- Every delivery of the jobs in a JSON array, in sending order; of one that lacks its proof, why there is none.
+SELECT job_id, peer, state, attempt, sop_class_uid, sop_instance_uid, path, modality,
+       iif(state = 'sent', coalesce(unproven.reason, delivery.reason), delivery.reason) AS reason,
+       state = 'sent' AND unproven.delivery_id IS NOT NULL AS is_unproven
+FROM delivery JOIN result USING (result_id, job_id) LEFT JOIN unproven USING (delivery_id)
 WHERE job_id IN (SELECT value FROM json_each(:job_ids)) ORDER BY delivery_id;
 
 -- name: studies
@@ -246,6 +248,12 @@ WHERE study_instance_uid = :study_instance_uid OR sop_instance_uid IN (
 -- All deliveries of a study.
 DELETE FROM delivery WHERE job_id IN (SELECT job_id FROM job WHERE study_instance_uid = :study_instance_uid);
 
+-- name: forget_unproven
+-- What is to be proved of a study.
+DELETE FROM unproven WHERE delivery_id IN (
+    SELECT delivery_id FROM delivery JOIN job USING (job_id) WHERE study_instance_uid = :study_instance_uid
+);
+
 -- name: forget_results
 -- All results of a study.
 DELETE FROM result WHERE job_id IN (SELECT job_id FROM job WHERE study_instance_uid = :study_instance_uid);
@@ -275,7 +283,7 @@ DELETE FROM instance WHERE study_instance_uid = :study_instance_uid;
 
 -- name: studies_done_with
 -- Studies, or the `only` one, that are done: no job is under way, the newest is neither held nor failed, and no delivery
--- is on its way or dead. An older job that was held or failed does not count: the newest saw all that it saw. A study
+-- is on its way or dead, or sent to a peer of the JSON array `proving` that has not proved to keep it. An older job that was held or failed does not count: the newest saw all that it saw. A study
 -- of which no image came has no job, and nothing to wait for. The one that has been left alone for longest comes first.
 SELECT study.study_instance_uid, max(received_at, coalesce(finished_at, received_at)) AS last_at
 FROM (
@@ -294,7 +302,8 @@ WHERE NOT EXISTS (
     )
 ) AND NOT EXISTS (
     SELECT 1 FROM job JOIN delivery USING (job_id)
-    WHERE job.study_instance_uid = study.study_instance_uid AND delivery.state NOT IN ('sent', 'committed')
+    WHERE job.study_instance_uid = study.study_instance_uid AND delivery.state <> 'committed'
+      AND (delivery.state <> 'sent' OR delivery.peer IN (SELECT value FROM json_each(:proving)))
 ) ORDER BY last_at, study.study_instance_uid;
 
 -- name: record_call
@@ -317,3 +326,119 @@ DELETE FROM call WHERE rowid IN (
 -- name: calls
 -- Who called, the latest first.
 SELECT * FROM call ORDER BY last_at DESC, rowid DESC LIMIT :most;
+
+-- name: await_proofs
+-- What a peer has and has not proved to keep yet is to be proved from now on.
+INSERT INTO unproven (delivery_id, due_at)
+SELECT delivery_id, :now FROM delivery WHERE state = 'sent' AND peer = :peer
+ON CONFLICT DO NOTHING;
+
+-- name: await_no_proofs
+-- Of peers that are not in the JSON array nothing is to be proved any more.
+DELETE FROM unproven WHERE delivery_id IN (
+    SELECT delivery_id FROM delivery WHERE peer NOT IN (SELECT value FROM json_each(:proving))
+);
+
+-- name: unproven_due
+-- What a peer may be asked for now, and what it was asked for and has not reported on in time; the oldest first. A job
+-- that is still being sent to it is not asked for.
+SELECT delivery_id, peer, study_instance_uid, series_instance_uid, sop_class_uid, sop_instance_uid,
+       transaction_uid, asked, unproven.failing_since AS failing_since, missing_since
+FROM unproven JOIN delivery USING (delivery_id) JOIN result USING (result_id, job_id) JOIN job USING (job_id)
+WHERE delivery.state = 'sent' AND peer = :peer AND unproven.due_at <= :now AND NOT EXISTS (
+    SELECT 1 FROM delivery AS other
+    WHERE other.job_id = delivery.job_id AND other.peer = delivery.peer AND other.state = 'pending'
+) ORDER BY delivery_id LIMIT :most;
+
+-- name: unproven_of_transaction
+-- What was asked for in one request whose report may still come.
+SELECT delivery_id, peer, study_instance_uid, series_instance_uid, sop_class_uid, sop_instance_uid,
+       transaction_uid, asked, unproven.failing_since AS failing_since, missing_since
+FROM unproven JOIN delivery USING (delivery_id) JOIN result USING (result_id, job_id) JOIN job USING (job_id)
+WHERE delivery.state = 'sent' AND transaction_uid = :transaction_uid ORDER BY delivery_id;
+
+-- name: note_asked
+-- A request is about to go out.
+UPDATE unproven SET transaction_uid = :transaction_uid, asked = asked + 1, due_at = :due_at
+WHERE delivery_id = :delivery_id;
+
+-- name: unproven_by_id
+-- One row, if its delivery still waits for this transaction, or for none.
+SELECT unproven.reason AS reason FROM unproven JOIN delivery USING (delivery_id)
+WHERE delivery_id = :delivery_id AND delivery.state = 'sent' AND transaction_uid IS :transaction_uid;
+
+-- name: note_no_word
+-- There was no answer, or none that tells; it is asked for again.
+UPDATE unproven SET transaction_uid = NULL, reason = :reason, due_at = :due_at,
+                    failing_since = coalesce(failing_since, :now)
+WHERE delivery_id = :delivery_id;
+
+-- name: note_missing
+-- The peer does not have it; after it was sent again it is asked for anew.
+UPDATE unproven SET transaction_uid = NULL, asked = 0, reason = :reason, due_at = :due_at, failing_since = NULL,
+                    missing_since = coalesce(missing_since, :now)
+WHERE delivery_id = :delivery_id;
+
+-- name: forget_proof
+-- It is proved, or is nothing to be proved any more.
+DELETE FROM unproven WHERE delivery_id = :delivery_id;
+
+-- name: note_committed
+-- The peer has proved that it keeps it.
+UPDATE delivery SET state = 'committed' WHERE delivery_id = :delivery_id;
+
+-- name: send_missing_again
+-- The peer does not have what it has taken.
+UPDATE delivery SET state = 'pending', attempt = attempt + 1, reason = :reason, status = NULL, due_at = :due_at,
+                    failing_since = NULL
+WHERE delivery_id = :delivery_id;
+
+-- name: promise_of_transaction
+-- The request of a peer under this transaction UID that waits for its report.
+SELECT * FROM promise WHERE peer = :peer AND transaction_uid = :transaction_uid;
+
+-- name: promises_open
+-- How many requests of a peer wait for their reports.
+SELECT count(*) AS number FROM promise WHERE peer = :peer;
+
+-- name: add_promise
+-- A request.
+INSERT INTO promise (peer, transaction_uid, due_at) VALUES (:peer, :transaction_uid, :due_at) RETURNING promise_id;
+
+-- name: add_promise_item
+-- One object of it.
+INSERT INTO promise_item (promise_id, place, sop_class_uid, sop_instance_uid)
+VALUES (:promise_id, :place, :sop_class_uid, :sop_instance_uid);
+
+-- name: promise_items
+-- The objects of a request, in its order.
+SELECT sop_class_uid, sop_instance_uid FROM promise_item WHERE promise_id = :promise_id ORDER BY place;
+
+-- name: promises_due
+-- Requests of a peer that are to be reported on now, the oldest first.
+SELECT * FROM promise WHERE peer = :peer AND due_at <= :now ORDER BY promise_id;
+
+-- name: strange_promises
+-- Requests of peers that are not in the JSON array.
+SELECT promise_id, peer FROM promise WHERE peer NOT IN (SELECT value FROM json_each(:peers));
+
+-- name: postpone_promise
+-- The report is tried once more, later.
+UPDATE promise SET attempt = attempt + 1, due_at = :due_at, failing_since = coalesce(failing_since, :now)
+WHERE promise_id = :promise_id;
+
+-- name: forget_promise_items
+-- The objects of a request that had its report, or never will.
+DELETE FROM promise_item WHERE promise_id = :promise_id;
+
+-- name: forget_promise
+-- The request itself.
+DELETE FROM promise WHERE promise_id = :promise_id;
+
+-- name: holding
+-- What there is under a SOP Instance UID, and whether this caller has sent something else under it.
+SELECT study_instance_uid, sop_class_uid, path, EXISTS (
+    SELECT 1 FROM conflict
+    WHERE conflict.sop_instance_uid = instance.sop_instance_uid AND conflict.calling_ae_title = :calling_ae_title
+) AS contradicted
+FROM instance WHERE sop_instance_uid = :sop_instance_uid;

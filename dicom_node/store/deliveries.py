@@ -62,6 +62,7 @@ class Deliveries(Ledger):
             again = [row for row in concerned if _is_to_be_sent_again(row, everything=everything)]
             for delivery in again:
                 check_delivery_step(delivery, DeliveryState.PENDING)
+                self._run("forget_proof", delivery_id=delivery["delivery_id"])
                 self._run("send_again", delivery_id=delivery["delivery_id"], now=now)
                 self._delivery_event(delivery, DeliveryState.PENDING, "to be sent again, by request", now)
             for job_id, number in Counter(row["job_id"] for row in again).items():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Collection, Sequence
 
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.status import LeftAlone, Reply
 from dicom_node.domain.study import ConflictingObject
 from dicom_node.store import rows
+from dicom_node.store.database import Row
 from dicom_node.store.ledger import Ledger
 
 #: Study Instance UID, and the objects in conflict that go with it, some of other studies. Called last in the
@@ -16,7 +18,8 @@ from dicom_node.store.ledger import Ledger
 Discard = Callable[[str, Sequence[ConflictingObject]], None]
 #: In this order, since rows refer to rows.
 _FORGET = (
-    "forget_deliveries", "forget_results", "forget_events", "forget_conflicts", "forget_jobs", "forget_instances",
+    "forget_unproven", "forget_deliveries", "forget_results", "forget_events", "forget_conflicts", "forget_jobs",
+    "forget_instances",
 )  # fmt: skip
 
 
@@ -43,21 +46,27 @@ class Removal(Ledger):
             told = self._remove(uid, "forgotten", "by request", discard, now)
             return Reply(uid, changed=True, told=told)
 
-    def expire(self, study_instance_uid: str, *, why: str, discard: Discard, now: float) -> bool:
+    def expire(
+        self, study_instance_uid: str, *, why: str, discard: Discard, now: float, proving: Collection[str] = ()
+    ) -> bool:
         """Remove a study that is left alone, for `why`; False, and nothing is done, when it is not left alone."""
         with self._database.change():
-            if not self._run("studies_done_with", only=study_instance_uid):
+            if not self._done_with(study_instance_uid, proving):
                 return False
             self._remove(study_instance_uid, "expired", why, discard, now)
             return True
 
-    def left_alone(self) -> tuple[LeftAlone, ...]:
+    def left_alone(self, *, proving: Collection[str] = ()) -> tuple[LeftAlone, ...]:
         """The studies that may expire, the one that has been left alone for longest first.
 
-        They stand as done, none of their jobs is under way, and every delivery of every job has arrived.
+        They stand as done, none of their jobs is under way, and every delivery of every job has arrived; those to the
+        `proving` peers are proved, too.
         """
-        found = self._run("studies_done_with", only=None)
+        found = self._done_with(None, proving)
         return tuple(LeftAlone(row["study_instance_uid"], row["last_at"]) for row in found)
+
+    def _done_with(self, only: str | None, proving: Collection[str]) -> list[Row]:
+        return self._run("studies_done_with", only=only, proving=json.dumps(sorted(proving)))
 
     def _remove(self, uid: str, action: str, why: str, discard: Discard, now: float) -> str:
         [counts] = self._run("study_counts", study_instance_uid=uid)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from dicom_node.domain.commitment import Reference, Unproven
 from dicom_node.domain.delivery import Delivery, DeliveryState, EarlierReport, ResultObject
 from dicom_node.domain.job import Job, JobState
 from dicom_node.domain.status import NOTHING_TO_ANALYSE, DeliveryStatus, Event, JobStatus, StudyStatus
@@ -123,6 +124,21 @@ def delivery_of(row: Row) -> Delivery:
     )
 
 
+def unproven_of(row: Row) -> Unproven:
+    """From `unproven_due` or `unproven_of_transaction`."""
+    return Unproven(
+        delivery_id=row["delivery_id"],
+        peer=row["peer"],
+        study_instance_uid=row["study_instance_uid"],
+        series_instance_uid=row["series_instance_uid"],
+        reference=Reference(row["sop_class_uid"], row["sop_instance_uid"]),
+        transaction_uid=row["transaction_uid"],
+        asked=row["asked"],
+        failing_since=row["failing_since"],
+        missing_since=row["missing_since"],
+    )
+
+
 def delivery_status_of(row: Row) -> DeliveryStatus:
     """From `deliveries_of_jobs`."""
     return DeliveryStatus(
@@ -134,6 +150,7 @@ def delivery_status_of(row: Row) -> DeliveryStatus:
         sop_class_uid=row["sop_class_uid"],
         sop_instance_uid=row["sop_instance_uid"],
         path=Path(row["path"]),
+        is_unproven=bool(row["is_unproven"]),
     )
 
 

@@ -1,7 +1,8 @@
 """What the node remembers, and every step it may take: here of instances and jobs, by bases of the rest.
 
-A study's deliveries are in deliveries.py, what a person may ask for in requests.py, its removal in removal.py, what is
-told of it in overview.py; they share ledger.py. All run SQL by name only.
+A study's deliveries are in deliveries.py, their proofs in proofs.py, what a person may ask for in requests.py, its
+removal in removal.py, what is told of it in overview.py, what the node is to promise in promises.py; they share
+ledger.py. All run SQL by name only.
 
 A step and its event are one transaction, on disk when the method returns. A Store may be shared by threads, and a file
 by processes that open a Store each; database.py says how. An image that comes in order is no event: its row says
@@ -25,13 +26,21 @@ from dicom_node.store.database import Database, Row
 from dicom_node.store.deliveries import Deliveries
 from dicom_node.store.ledger import check_job_step
 from dicom_node.store.overview import Overview
+from dicom_node.store.promises import Promises
+from dicom_node.store.proofs import Proofs
 from dicom_node.store.removal import Removal
 from dicom_node.store.requests import Requests
 from dicom_node.store.statements import named_queries, sql_text
 
 _QUERIES = named_queries(sql_text("queries.sql"))
 #: SQL files that bring a database from version n to n + 1, in order.
-_MIGRATIONS = ("schema.sql", "0002_deliveries.sql", "0003_calls.sql", "0004_urgency.sql")
+MIGRATIONS = (
+    "schema.sql",
+    "0002_deliveries.sql",
+    "0003_calls.sql",
+    "0004_urgency.sql",
+    "0005_commitment.sql",
+)
 
 
 class Receipt(StrEnum):
@@ -50,11 +59,13 @@ class Store(Deliveries, Requests, Removal, Overview):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.calls = Calls(database)
+        self.proofs = Proofs(database)
+        self.promises = Promises(database)
 
     @classmethod
     def open(cls, path: Path) -> Store:
         """Open the database at `path`, made and brought up to date as needed; its folder must exist."""
-        return cls(Database.open(path, _QUERIES, tuple(map(sql_text, _MIGRATIONS))))
+        return cls(Database.open(path, _QUERIES, tuple(map(sql_text, MIGRATIONS))))
 
     def close(self) -> None:
         """Close the database; everything is on disk already."""

@@ -20,11 +20,11 @@ class Archive:
         self.swept = 0
         self.reasons = {}
 
-    def left_alone(self):
+    def left_alone(self, *, proving):
         """All of them."""
         return tuple(LeftAlone(name, at) for name, at in self.last.items())
 
-    def expire(self, study_instance_uid, *, why, discard, now):
+    def expire(self, study_instance_uid, *, why, discard, now, proving):
         """Unless a late image came meanwhile."""
         if study_instance_uid in self.busy:
             return False

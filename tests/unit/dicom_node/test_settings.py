@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import SettingsError
+from dicom_node.network_settings import PeerSection
 from dicom_node.settings import SHIPPED_CASCADE, SHIPPED_MODELS, Settings, load_settings
 from dicom_node.validation import keys_of
 from sr_writer.profiles import PROFILES, ResultKind
@@ -277,8 +278,7 @@ def test_unknown_destination_names_those_there_are(load):
          " for example [PACS]"),
         ("{ae_title: PACS, host: 127.0.0.1, port: 4242}", "there",
          "node.yaml:3: peers.PACS: expected a section with the"
-         " keys ae_title, host, port, addresses, maximum_associations, tls, query, settle, priority, got"
-         " 'there'; write for example"
+         f" keys {', '.join(PeerSection.model_fields)}, got 'there'; write for example"
          " {ae_title: AINODE, host: 127.0.0.1, port: 11112}"),
         ("settle:", "load: {secondary_capture: maybe}\nsettle:",
          "node.yaml:6: load.secondary_capture: expected ignore or"

@@ -1,0 +1,137 @@
+"""What follows from proofs of storage, given and taken: decisions of values alone, each with its reason.
+
+Nothing here touches clock, disk or network; times and what is on disk come in as arguments.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from dicom_node.domain.commitment import CommitmentReport, FailureReason, Fate, Holding, Reference, Unproven, Verdict
+from dicom_node.domain.delivery import is_in_vain, retry_delay_s
+
+#: How long a report is waited for after the first request. An archive reports within seconds or minutes; for one that
+#: does so at night the wait doubles with each request, up to a day.
+FIRST_DEADLINE_S = 600.0
+LONGEST_DEADLINE_S = 86400.0
+_MOST_DOUBLINGS = 16
+#: Queries in vain, over some eight minutes, after which an object is not late in the index of its archive, but lost.
+MOST_QUERIES = 8
+
+#: Failure Reason (0008,1197), PS3.3 C.14.1.1.
+_FAILURE_REASONS = {
+    0x0110: "processing failure",
+    0x0112: "no such object instance",
+    0x0119: "class/instance conflict",
+    0x0122: "referenced SOP class not supported",
+    0x0131: "duplicate transaction UID",
+    0x0213: "resource limitation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long is tried in vain, and by how much chance spreads the tries."""
+
+    give_up_after_s: float
+    jitter: random.Random
+
+    def is_over(self, failing_since: float | None, now: float) -> bool:
+        """Whether there was no success for so long that a person must look."""
+        return is_in_vain(failing_since, give_up_after_s=self.give_up_after_s, now=now)
+
+    def told(self, failing_since: float | None, reason: str, now: float) -> str:
+        """The reason, and for how long it was so, where that is too long."""
+        return (
+            f"in vain for {self.give_up_after_s / 3600:g} hours: {reason}"
+            if self.is_over(failing_since, now)
+            else reason
+        )
+
+
+def deadline_s(asked: int) -> float:
+    """How long the report on the `asked`-th request (1-based) is waited for."""
+    return min(LONGEST_DEADLINE_S, FIRST_DEADLINE_S * 2.0 ** min(asked - 1, _MOST_DOUBLINGS))
+
+
+def by_report(
+    report: CommitmentReport, awaited: Sequence[Unproven], peer: str, patience: Patience, now: float
+) -> tuple[Verdict, ...]:
+    """What a report means for the deliveries it was asked for; those it does not name still wait for it.
+
+    An object that it names as kept and as failed has failed.
+    """
+    failed = {reference.sop_instance_uid: reason for reference, reason in report.failed}
+    kept = {reference.sop_instance_uid for reference in report.kept}
+    verdicts = []
+    for each in awaited:
+        uid = each.reference.sop_instance_uid
+        if uid in failed:
+            name = _FAILURE_REASONS.get(failed[uid], "a reason of its own")
+            verdicts.append(_missing(each, f"{peer} does not keep it: 0x{failed[uid]:04X}, {name}", patience, now))
+        elif uid in kept:
+            verdicts.append(Verdict(each.delivery_id, each.transaction_uid, Fate.COMMITTED))
+    return tuple(verdicts)
+
+
+def by_query(
+    found: Collection[str], asked_for: Sequence[Unproven], peer: str, patience: Patience, now: float
+) -> tuple[Verdict, ...]:
+    """What a query means: `found` are the SOP Instance UIDs that the peer has of those asked for."""
+    verdicts = []
+    for each in asked_for:
+        if each.reference.sop_instance_uid in found:
+            verdicts.append(Verdict(each.delivery_id, each.transaction_uid, Fate.COMMITTED))
+        elif each.asked < MOST_QUERIES:
+            verdicts.append(ask_again(each, f"{peer} does not find it yet", patience, now))
+        else:
+            verdicts.append(_missing(each, f"{peer} does not find it, asked {each.asked} times", patience, now))
+    return tuple(verdicts)
+
+
+def without_report(awaited: Sequence[Unproven], peer: str, patience: Patience, now: float) -> tuple[Verdict, ...]:
+    """What follows when the report did not come in time: the peer is asked once more, with more time."""
+    return tuple(
+        Verdict(
+            each.delivery_id,
+            each.transaction_uid,
+            Fate.ASK_AGAIN,
+            patience.told(each.failing_since, f"{peer} did not report on the storage commitment request", now),
+            due_at=now,
+        )
+        for each in awaited
+    )
+
+
+def ask_again(each: Unproven, reason: str, patience: Patience, now: float) -> Verdict:
+    """What follows when asking itself came to nothing, for `reason`."""
+    return Verdict(
+        each.delivery_id,
+        each.transaction_uid,
+        Fate.ASK_AGAIN,
+        patience.told(each.failing_since, reason, now),
+        due_at=now + retry_delay_s(each.asked, patience.jitter),
+    )
+
+
+def _missing(each: Unproven, reason: str, patience: Patience, now: float) -> Verdict:
+    """It is sent again, or given up when that was so for too long."""
+    told = patience.told(each.missing_since, reason, now)
+    if patience.is_over(each.missing_since, now):
+        return Verdict(each.delivery_id, each.transaction_uid, Fate.DEAD, told)
+    due_at = now + retry_delay_s(1, patience.jitter)
+    return Verdict(each.delivery_id, each.transaction_uid, Fate.SEND_AGAIN, told, due_at)
+
+
+def judge(reference: Reference, holding: Holding | None, *, is_on_disk: bool) -> FailureReason | None:
+    """Whether the node commits to an object: None when it does, else why not.
+
+    It promises nothing about an object of which the same peer has sent two versions: one of them is set aside.
+    """
+    if holding is None or not is_on_disk:
+        return FailureReason.NO_SUCH_OBJECT_INSTANCE
+    if holding.sop_class_uid != reference.sop_class_uid:
+        return FailureReason.CLASS_INSTANCE_CONFLICT
+    return FailureReason.PROCESSING_FAILURE if holding.contradicted else None
