@@ -14,7 +14,8 @@ from functools import partial
 from dicom_node.admission import AssociationRequest, KnownPeer, Rejected, admit
 from dicom_node.calls import CallBook
 from dicom_node.domain.errors import Fault, SettingsError, StoreError
-from dicom_node.domain.study import InstanceKind
+from dicom_node.domain.study import InstanceKind, Maker
+from dicom_node.equipment import is_own
 from dicom_node.intake import classify_object
 from dicom_node.outbox import Outbox
 from dicom_node.receiving import Receiver
@@ -29,7 +30,6 @@ from dicom_node.study_folders import StudyFolders
 from dicom_node.tls import ServerTls
 from dicom_node.worker_process import WorkerProcess
 from inference.stages import CascadeError, load_cascade
-from sr_writer.provenance import is_own_uid
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Node:
         self._calls = CallBook(self.store.calls)
         self._scp = StorageScp(
             listener(settings),
-            Receiver(self._spool, self.store, self._classify),
+            Receiver(self._spool, self.store, classify),
             partial(admission, settings),
             on_stored=lambda _instance: None,
             on_call=self._calls.note,
@@ -113,8 +113,10 @@ class Node:
         if settle_quiet_studies(self.store, self._scp.open_associations, quiet_seconds, self._clock()):
             self._worker.tick()
 
-    def _classify(self, sop_class_uid: str, sop_instance_uid: str) -> InstanceKind:
-        return classify_object(sop_class_uid, is_own=is_own_uid(sop_instance_uid))
+
+def classify(sop_class_uid: str, sop_instance_uid: str, maker: Maker) -> InstanceKind:
+    """What a received object is to the node."""
+    return classify_object(sop_class_uid, is_own=is_own(sop_instance_uid, maker))
 
 
 def retention_tasks(

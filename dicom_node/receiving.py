@@ -21,7 +21,7 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
 from dicom_node.domain.errors import CannotUnderstand, DatasetMismatch, OutOfResources, StoreError
-from dicom_node.domain.study import Instance, InstanceKind
+from dicom_node.domain.study import Instance, InstanceKind, Maker
 from dicom_node.spool import InstanceAddress, Kept, Spool, checked_address, file_meta_of
 from dicom_node.store import Receipt
 
@@ -31,8 +31,12 @@ _SOP_CLASS_UID = Tag("SOPClassUID")
 _SOP_INSTANCE_UID = Tag("SOPInstanceUID")
 _STUDY_INSTANCE_UID = Tag("StudyInstanceUID")
 _SERIES_INSTANCE_UID = Tag("SeriesInstanceUID")
+_MANUFACTURER = Tag("Manufacturer")
+_MODEL_NAME = Tag("ManufacturerModelName")
 #: Elements are in ascending order of tag (PS3.5 7.1), so nothing after the last of these need be parsed.
-_IDENTIFYING_TAGS: list[BaseTag | int] = [_SOP_CLASS_UID, _SOP_INSTANCE_UID, _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID]
+_IDENTIFYING_TAGS: list[BaseTag | int] = [
+    _SOP_CLASS_UID, _SOP_INSTANCE_UID, _MANUFACTURER, _MODEL_NAME, _STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID,
+]  # fmt: skip
 #: No header before the Series Instance UID is longer; a deflated data set is not inflated beyond it.
 _LONGEST_HEADER_BYTES = 64 << 20
 #: What pydicom raises on bytes that are no data set; it has no family of its own for them.
@@ -54,6 +58,14 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Where a data set belongs, and what equipment it says has made it."""
+
+    address: InstanceAddress
+    maker: Maker
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """An instance that is on disk and in the database."""
 
@@ -68,13 +80,14 @@ class InstanceRegister(Protocol):
         """Record durably; raises StoreError."""
 
 
+#: What an object is to the node, by its SOP Class UID, its SOP Instance UID and its maker.
+Classify = Callable[[str, str, Maker], InstanceKind]
+
+
 class Receiver:
-    """Keeps and records what arrives. Safe for many threads, as far as its register is.
+    """Keeps and records what arrives. Safe for many threads and processes, as far as its register is."""
 
-    `classify` tells what an object is to the node from its SOP Class UID and its SOP Instance UID.
-    """
-
-    def __init__(self, spool: Spool, register: InstanceRegister, classify: Callable[[str, str], InstanceKind]) -> None:
+    def __init__(self, spool: Spool, register: InstanceRegister, classify: Classify) -> None:
         self._spool = spool
         self._register = register
         self._classify = classify
@@ -84,10 +97,11 @@ class Receiver:
 
         Raises CannotUnderstand, DatasetMismatch or OutOfResources (PS3.4 B.2.3); then nothing is recorded.
         """
-        address = identify(arrival)
+        identity = identity_of(arrival)
+        address = identity.address
         meta = file_meta_of(arrival.sop_class_uid, arrival.sop_instance_uid, arrival.transfer_syntax_uid)
         kept = self._spool.keep(address, arrival.dataset, meta)
-        instance = self._instance(arrival, address, kept)
+        instance = self._instance(arrival, identity, kept)
         try:
             receipt = self._register.record_instance(instance, calling_ae=arrival.calling_ae_title, now=now)
         except StoreError as error:
@@ -98,14 +112,15 @@ class Receiver:
             instance = replace(instance, path=self._set_aside(kept, address))
         return Recorded(instance, receipt)
 
-    def _instance(self, arrival: Arrival, address: InstanceAddress, kept: Kept) -> Instance:
+    def _instance(self, arrival: Arrival, identity: Identity, kept: Kept) -> Instance:
+        address = identity.address
         return Instance(
             sop_instance_uid=address.sop_instance_uid,
             sop_class_uid=arrival.sop_class_uid,
             transfer_syntax_uid=arrival.transfer_syntax_uid,
             series_instance_uid=address.series_instance_uid,
             study_instance_uid=address.study_instance_uid,
-            kind=self._classify(arrival.sop_class_uid, arrival.sop_instance_uid),
+            kind=self._classify(arrival.sop_class_uid, arrival.sop_instance_uid, identity.maker),
             path=kept.path,
             size_bytes=kept.size_bytes,
             digest=kept.digest,
@@ -124,28 +139,33 @@ class Receiver:
 
 
 def identify(arrival: Arrival) -> InstanceAddress:
-    """Read where an arrival belongs, and hold its data set to what the request says.
+    """Where an arrival belongs; raises as `identity_of`."""
+    return identity_of(arrival).address
+
+
+def identity_of(arrival: Arrival) -> Identity:
+    """Read where an arrival belongs and who made it, and hold its data set to what the request says.
 
     Raises CannotUnderstand when the bytes are no data set or a UID is missing or none, DatasetMismatch when SOP
     Class or SOP Instance UID differ from the request (PS3.4 B.2.3).
     """
-    uids = _identifying_uids(arrival)
+    values = _identifying_values(arrival)
     address = InstanceAddress(
-        study_instance_uid=uids.get(_STUDY_INSTANCE_UID, ""),
-        series_instance_uid=uids.get(_SERIES_INSTANCE_UID, ""),
-        sop_instance_uid=uids.get(_SOP_INSTANCE_UID, ""),
+        study_instance_uid=values.get(_STUDY_INSTANCE_UID, ""),
+        series_instance_uid=values.get(_SERIES_INSTANCE_UID, ""),
+        sop_instance_uid=values.get(_SOP_INSTANCE_UID, ""),
     )
     requested = ((_SOP_CLASS_UID, arrival.sop_class_uid), (_SOP_INSTANCE_UID, arrival.sop_instance_uid))
     for tag, uid in requested:
-        if tag not in uids:
+        if tag not in values:
             raise CannotUnderstand(f"no {keyword_for_tag(tag)} in the data set")
-        if uids[tag] != uid:
+        if values[tag] != uid:
             raise DatasetMismatch(f"{keyword_for_tag(tag)} differs from request")
     checked_address(address)
-    return address
+    return Identity(address, Maker(values.get(_MANUFACTURER, ""), values.get(_MODEL_NAME, "")))
 
 
-def _identifying_uids(arrival: Arrival) -> dict[BaseTag, str]:
+def _identifying_values(arrival: Arrival) -> dict[BaseTag, str]:
     syntax = UID(arrival.transfer_syntax_uid)
     try:
         dataset = _inflated(arrival.dataset) if syntax.is_deflated else arrival.dataset
@@ -157,7 +177,7 @@ def _identifying_uids(arrival: Arrival) -> dict[BaseTag, str]:
             specific_tags=_IDENTIFYING_TAGS,
         )
         return {
-            element.tag: _uid_text(element)
+            element.tag: _text(element)
             for element in elements
             if isinstance(element, RawDataElement) and element.tag in _IDENTIFYING_TAGS
         }
@@ -165,12 +185,13 @@ def _identifying_uids(arrival: Arrival) -> dict[BaseTag, str]:
         raise CannotUnderstand(f"not a data set in {syntax.name}: {type(error).__name__}") from error
 
 
-def _uid_text(element: RawDataElement) -> str:
-    """A UI value without its padding (PS3.5 6.2); some senders pad with a space."""
+def _text(element: RawDataElement) -> str:
+    """A value without its padding (PS3.5 6.2); some senders pad UIDs with a space, too."""
     value = element.value or b""
     if len(value) != element.length:
         raise EOFError(f"the data set ends inside {keyword_for_tag(element.tag)}")
-    return value.rstrip(b"\0 ").decode("ascii")
+    # another maker's name may be in any character set; in a UID no other character passes the check that follows
+    return value.rstrip(b"\0 ").decode("ascii", "replace")
 
 
 def _inflated(dataset: bytes) -> bytes:
