@@ -13,12 +13,14 @@ from functools import partial
 
 from dicom_node.admission import AssociationRequest, KnownPeer, Rejected, admit
 from dicom_node.calls import CallBook
+from dicom_node.catch_up import CatchUp, Window
 from dicom_node.domain.errors import Fault, SettingsError, StoreError
 from dicom_node.domain.study import InstanceKind, Maker
 from dicom_node.equipment import is_own
 from dicom_node.intake import classify_object
 from dicom_node.outbox import Outbox
-from dicom_node.receiving import Receiver
+from dicom_node.pulling import Puller, Source
+from dicom_node.receiving import Arrival, Receiver
 from dicom_node.retention import Limits, Retention
 from dicom_node.schedule import Schedule, Task
 from dicom_node.scp import Listener, StorageScp
@@ -65,9 +67,11 @@ class Node:
             settings.deliver.give_up_after_hours * 3600,
         )
         self._calls = CallBook(self.store.calls)
+        receiver = Receiver(self._spool, self.store, classify)
+        self._catch_up = catch_up(settings, self.store, receiver, clock)
         self._scp = StorageScp(
             listener(settings),
-            Receiver(self._spool, self.store, classify),
+            receiver,
             partial(admission, settings),
             on_stored=lambda _instance: None,
             on_call=self._calls.note,
@@ -80,6 +84,7 @@ class Node:
                 Task("note who called", _NOTE_CALLS_EVERY_S, self._calls.flush),
                 Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
                 *retention_tasks(settings, self.store, folders, clock),
+                *catch_up_tasks(settings, self._catch_up),
                 *(
                     Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._outbox.deliver_due_to, peer))
                     for peer in settings.deliver.peers
@@ -102,6 +107,7 @@ class Node:
         """Take no more, finish what is being written, and leave the rest on disk for the next start."""
         self._scp.stop(_GRACE_S)
         self._outbox.stop()
+        self._catch_up.stop()
         self._schedule.stop()
         self._worker.stop(_GRACE_S)
         self._calls.flush()
@@ -128,6 +134,32 @@ def retention_tasks(
         return ()
     limits = Limits(days, None if gigabytes is None else int(gigabytes * 1e9))
     return (Task("retain", _RETAIN_EVERY_S, Retention(store, folders, limits, clock).keep_within_limits),)
+
+
+def puller(
+    settings: Settings, peer: str, store: Store, receiver: Receiver, clock: Callable[[], float] = time.time
+) -> Puller:
+    """What has studies sent by a peer. Raises SettingsError when there is no peer of that name."""
+    destination = settings.destination(peer)
+
+    def receive(arrival: Arrival) -> None:
+        receiver.receive(arrival, now=clock())
+
+    source = Source(destination, settings.peers[peer].retrieve, settings.node.ae_title)
+    return Puller(source, store, receive, clock)
+
+
+def catch_up(settings: Settings, store: Store, receiver: Receiver, clock: Callable[[], float]) -> CatchUp:
+    """What asks peers for studies that never arrived."""
+    section = settings.catch_up
+    pullers = {peer: puller(settings, peer, store, receiver, clock) for peer in section.peers}
+    return CatchUp(pullers, store, Window(section.days, section.modalities, section.most_studies), clock)
+
+
+def catch_up_tasks(settings: Settings, catching_up: CatchUp) -> tuple[Task, ...]:
+    """The one run a day; none where nobody is to be asked."""
+    section = settings.catch_up
+    return (Task("catch up", section.time, catching_up.run),) if section.peers else ()
 
 
 def admission(settings: Settings, request: AssociationRequest) -> Rejected | None:

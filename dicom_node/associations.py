@@ -7,13 +7,14 @@ storage_scu.py.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from pydicom.dataset import Dataset
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event, EventHandlerType
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from dicom_node.answers import Answer, answer_of
@@ -56,9 +57,14 @@ def application_entity(ae_title: str) -> AE:
 
 @contextmanager
 def open_association(
-    destination: Destination, own_ae_title: str, proposed: list[PresentationContext]
+    destination: Destination,
+    own_ae_title: str,
+    proposed: list[PresentationContext],
+    *,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    more_handlers: Sequence[EventHandlerType] = (),
 ) -> Iterator[Association]:
-    """An association that proposes these presentation contexts, released at the end.
+    """An association that proposes these presentation contexts and roles, released at the end.
 
     Raises PeerUnreachable or PeerRefused when none comes of it.
     """
@@ -66,6 +72,7 @@ def open_association(
     handlers: list[EventHandlerType] = [
         (evt.EVT_CONN_OPEN, send_without_delay),
         (evt.EVT_CONN_OPEN, connected.append),
+        *more_handlers,
     ]
     entity = application_entity(own_ae_title)
     tls = client_tls(destination)
@@ -76,6 +83,7 @@ def open_association(
             contexts=proposed,
             ae_title=destination.ae_title,
             max_pdu=MAXIMUM_PDU_BYTES,
+            ext_neg=list(roles),
             evt_handlers=handlers,
             tls_args=None if tls is None else (tls, destination.host),
         )

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from dicom_node.domain.bounds import Bounds
+from dicom_node.domain.retrieval import Retrieve
 from dicom_node.section import PeerName, Section
 
 
@@ -103,6 +104,8 @@ class PeerSection(Section):
         default=None, description="a whole number from 1 to 1000, or null", examples=["4"]
     )
     tls: PeerTlsSection | None = Field(default=None, description="true, false, or a section", examples=["true"])
+    #: How studies are pulled from it.
+    retrieve: Retrieve = Field(default=Retrieve.MOVE, description="move or get", examples=["move"])
 
     @model_validator(mode="before")
     @classmethod

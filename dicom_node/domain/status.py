@@ -8,8 +8,10 @@ from pathlib import Path
 from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.job import JobState
 
-#: The state of a study of which everything received is no image, so that it has no job.
+#: The state of a study that has no job: everything received of it is no image, or it is kept to compare others with.
 NOTHING_TO_ANALYSE = "nothing to analyse"
+#: The reason of the latter.
+FETCHED_AS_PRIOR = "fetched as a prior, and not analysed; dicom-node rerun has it analysed"
 
 
 @dataclass(frozen=True, slots=True)

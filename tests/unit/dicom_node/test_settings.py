@@ -246,7 +246,7 @@ def test_unknown_destination_names_those_there_are(load):
          "node.yaml:6: settle.quiet_second: unknown key; did you mean quiet_seconds?"
          " known: quiet_seconds"),
         ("settle:", "setle:",
-         "node.yaml:6: setle: unknown key; did you mean settle? known: deliver, load, log, models,"
+         "node.yaml:6: setle: unknown key; did you mean settle? known: catch_up, deliver, load, log, models,"
          " node, peers, receive, retain, runtime, settle"),
         (" 5}", " 0}",
          "node.yaml:6: settle.quiet_seconds: expected seconds, above 0 and up to 86400, got 0; write for"
@@ -265,7 +265,7 @@ def test_unknown_destination_names_those_there_are(load):
          " for example [PACS]"),
         ("{ae_title: PACS, host: 127.0.0.1, port: 4242}", "there",
          "node.yaml:3: peers.PACS: expected a section with the"
-         " keys ae_title, host, port, addresses, maximum_associations, tls, got 'there'; write for example"
+         " keys ae_title, host, port, addresses, maximum_associations, tls, retrieve, got 'there'; write for example"
          " {ae_title: AINODE, host: 127.0.0.1, port: 11112}"),
         ("settle:", "load: {secondary_capture: maybe}\nsettle:",
          "node.yaml:6: load.secondary_capture: expected ignore or"
@@ -419,7 +419,7 @@ def test_other_variables_are_left_alone(load):
          " example 11112"),
         ("DICOM_NODE_NODE__PROT", "1", "node.prot: unknown key; did you mean port? known: ae_title, host,"
          " maximum_associations, port, storage, tls"),
-        ("DICOM_NODE_NOD__PORT", "1", "nod: unknown key; did you mean node? known: deliver, load, log, models, node,"
+        ("DICOM_NODE_NOD__PORT", "1", "nod: unknown key; did you mean node? known: catch_up, deliver, load, log, models, node,"
          " peers, receive, retain, runtime, settle"),
         ("DICOM_NODE_DELIVER__TO", "[Z]", "deliver.to[0]: expected the name of a peer, got 'Z'; known: PACS"),
         ("DICOM_NODE_NODE__HOST", "[", "node.host: is no YAML value; write it as in the file, in quotes if it is text"),

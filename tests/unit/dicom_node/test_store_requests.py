@@ -14,6 +14,7 @@ from dicom_node.domain.status import LeftAlone
 from dicom_node.domain.study import ConflictingObject, InstanceKind
 from dicom_node.store import Receipt, Store
 from dicom_node.store.statements import script_statements, sql_text
+from dicom_node.store.store import _MIGRATIONS
 from tests.builders.studies import (
     ANALYSED,
     LEASE_S,
@@ -28,7 +29,7 @@ from tests.builders.studies import (
 )
 
 DIGEST = f"sha256:{hashlib.sha256(STUDY.encode()).hexdigest()}"
-TABLES = ("instance", "conflict", "job", "result", "delivery", "event")
+TABLES = ("instance", "conflict", "job", "result", "delivery", "event", "prior")
 
 
 @pytest.fixture
@@ -465,5 +466,5 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(path):
     assert store.due(now=9.0)[0].failing_since == 8.0
     store.close()
     assert rows(path, "PRAGMA foreign_key_check") == []
-    assert rows(path, "PRAGMA user_version") == [(3,)]
+    assert rows(path, "PRAGMA user_version") == [(len(_MIGRATIONS),)]
     assert len(rows(path, "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'delivery'")) == 3
