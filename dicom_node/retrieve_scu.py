@@ -63,7 +63,7 @@ class Query:
 @contextmanager
 def open_query(destination: Destination, own_ae_title: str) -> Iterator[Query]:
     """Raises PeerUnreachable or PeerRefused when there is no association."""
-    with open_association(destination, own_ae_title, [build_context(STUDY_ROOT_FIND)]) as association:
+    with open_association(destination, own_ae_title, query_contexts()) as association:
         yield Query(association, destination)
 
 
@@ -91,7 +91,7 @@ class Retrieval:
 
         Raises PeerUnreachable or PeerRefused.
         """
-        with self._association_for([build_context(STUDY_ROOT_MOVE)]) as association:
+        with self._association_for(move_contexts()) as association:
             for identifier in identifiers:
                 with _explained(self._destination, "C-MOVE"):
                     responses = association.send_c_move(identifier, self._own_ae_title, STUDY_ROOT_MOVE)
@@ -109,7 +109,7 @@ class Retrieval:
         `receive` is given what comes, and raises ReceiveError for what cannot be kept. Without `sop_classes` those of
         images are proposed. Raises PeerUnreachable or PeerRefused.
         """
-        contexts = [build_context(STUDY_ROOT_GET), *storage_contexts_to_get(sop_classes)]
+        contexts = get_contexts(sop_classes)
         proposed = dict.fromkeys(str(context.abstract_syntax) for context in contexts[1:])
         roles = [build_role(uid, scp_role=True) for uid in proposed]
         sender = self._destination.ae_title
@@ -160,13 +160,28 @@ class Retrieval:
         return SubOperations(int(last.Status), *(_count(last, kind) for kind in _ENDED))
 
 
-def storage_contexts_to_get(sop_classes: Collection[str]) -> list[PresentationContext]:
-    """What is proposed beside the C-GET: each SOP class in each transfer syntax by itself, so that a peer need convert
-    nothing; where these are too many, each SOP class once with all of them. Without any, those of images."""
+def query_contexts() -> list[PresentationContext]:
+    """What is proposed for a C-FIND."""
+    return [build_context(STUDY_ROOT_FIND)]
+
+
+def move_contexts() -> list[PresentationContext]:
+    """What is proposed for a C-MOVE."""
+    return [build_context(STUDY_ROOT_MOVE)]
+
+
+def get_contexts(sop_classes: Collection[str]) -> list[PresentationContext]:
+    """What is proposed for a C-GET, which comes first, and for what it brings; without SOP classes those of images.
+
+    Each SOP class in each transfer syntax by itself, so that a peer need convert nothing; where these are too many,
+    each SOP class once with all of them.
+    """
     classes = sorted(sop_classes or IMAGE_STORAGE)
     if len(classes) * len(ACCEPTED) <= _MOST_STORAGE_CONTEXTS:
-        return [build_context(*pair) for pair in itertools.product(classes, ACCEPTED)]
-    return [build_context(sop_class, list(ACCEPTED)) for sop_class in classes[:_MOST_STORAGE_CONTEXTS]]
+        storage = [build_context(*pair) for pair in itertools.product(classes, ACCEPTED)]
+    else:
+        storage = [build_context(sop_class, list(ACCEPTED)) for sop_class in classes[:_MOST_STORAGE_CONTEXTS]]
+    return [build_context(STUDY_ROOT_GET), *storage]
 
 
 @contextmanager

@@ -41,7 +41,7 @@ class Schedule:
         )
         self._scheduler.add_listener(_tell_of, EVENT_JOB_ERROR)
         for task in tasks:
-            self._scheduler.add_job(task.run, _trigger(task.when), id=task.name, name=task.name)
+            self._scheduler.add_job(task.run, trigger_of(task.when), id=task.name, name=task.name)
 
     def start(self) -> None:
         """Begin; the first run of each task comes after its interval, or at its time of day."""
@@ -53,7 +53,8 @@ class Schedule:
             self._scheduler.shutdown(wait=True)
 
 
-def _trigger(when: float | datetime.time) -> IntervalTrigger | CronTrigger:
+def trigger_of(when: float | datetime.time) -> IntervalTrigger | CronTrigger:
+    """When a task runs: every so many seconds, or once a day; a clock that is put forward or back moves that run."""
     if isinstance(when, datetime.time):
         return CronTrigger(hour=when.hour, minute=when.minute)
     return IntervalTrigger(seconds=when, timezone=datetime.UTC)

@@ -14,6 +14,7 @@ from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerRefused,
 from dicom_node.domain.study import InstanceKind
 from dicom_node.intake import classify_object
 from dicom_node.peers import verification_contexts
+from dicom_node.retrieve_scu import get_contexts, move_contexts, query_contexts
 from dicom_node.scp import accepting_entity, name_of
 from dicom_node.selection import reasons_to_leave_out
 from dicom_node.storage_scu import ContextWish, storage_contexts
@@ -126,6 +127,19 @@ def proposed_contexts(iods: tuple[CreatedIod, ...]) -> tuple[Context, ...]:
             "SCU",
         )
         for context in (*verification_contexts(), *storage_contexts(wishes))
+    )
+
+
+def retrieval_contexts() -> tuple[Context, ...]:
+    """Every presentation context that is proposed to ask peers for studies, without those for what a C-GET brings."""
+    return tuple(
+        Context(
+            name_of(str(context.abstract_syntax)),
+            str(context.abstract_syntax),
+            tuple(name_of(str(syntax)) for syntax in context.transfer_syntax),
+            "SCU",
+        )
+        for context in (*query_contexts(), *move_contexts(), get_contexts(())[0])
     )
 
 

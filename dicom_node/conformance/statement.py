@@ -24,6 +24,7 @@ from dicom_node.conformance.network import (
     failures_met,
     policy,
     proposed_contexts,
+    retrieval_contexts,
     statuses_answered,
     statuses_understood,
     transfer_syntaxes,
@@ -82,6 +83,7 @@ class Network:
     accepted: tuple[Context, ...]
     proposed: tuple[Context, ...]
     transfer_syntaxes: tuple[TransferSyntax, ...]
+    retrieving: tuple[Context, ...] = retrieval_contexts()
     rejections: tuple[Rejection, ...] = REJECTIONS
     answered: tuple[Status, ...] = statuses_answered()
     understood: tuple[Status, ...] = statuses_understood()
