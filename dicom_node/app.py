@@ -13,17 +13,21 @@ from functools import partial
 
 from dicom_node.admission import AssociationRequest, KnownPeer, Rejected, admit, peer_that_calls
 from dicom_node.calls import CallBook
+from dicom_node.catch_up import CatchUp, Window
 from dicom_node.commitment import Patience
 from dicom_node.commitment_scu import ProvingPeer
 from dicom_node.commitment_service import CommitmentPeers, CommitmentService
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import Fault, SettingsError, StoreError
-from dicom_node.domain.study import InstanceKind
+from dicom_node.domain.study import InstanceKind, Maker
+from dicom_node.equipment import is_own
 from dicom_node.holdings import instances_held
+from dicom_node.identification import Arrival
 from dicom_node.inquiries import Inquiries
 from dicom_node.intake import classify_object
 from dicom_node.outbox import Outbox
 from dicom_node.peers import find
+from dicom_node.pulling import Puller, Source
 from dicom_node.receiving import Receiver
 from dicom_node.retention import Limits, Retention
 from dicom_node.schedule import Schedule, Task
@@ -37,7 +41,6 @@ from dicom_node.study_rules import answering_senders, patience_for, urgency_rule
 from dicom_node.tls import ServerTls
 from dicom_node.worker_process import WorkerProcess
 from inference.stages import CascadeError, load_cascade
-from sr_writer.provenance import is_own_uid
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -77,9 +80,11 @@ class Node:
             give_up_after_s,
         )
         self._calls = CallBook(self.store.calls)
+        receiver = Receiver(self._spool, self.store, classify, urgency_rules(settings))
+        self._catch_up = catch_up(settings, self.store, receiver, clock)
         self._scp = StorageScp(
             listener(settings),
-            Receiver(self._spool, self.store, self._classify, urgency_rules(settings)),
+            receiver,
             partial(admission, settings),
             on_stored=lambda _instance: None,
             on_call=self._calls.note,
@@ -102,6 +107,7 @@ class Node:
                 Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
                 *retention_tasks(settings, self.store, folders, clock),
                 *self._commitment.tasks,
+                *catch_up_tasks(settings, self._catch_up),
                 *(
                     Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._outbox.deliver_due_to, peer))
                     for peer in settings.deliver.peers
@@ -126,6 +132,7 @@ class Node:
         self._scp.stop(_GRACE_S)
         self._outbox.stop()
         self._commitment.stop()
+        self._catch_up.stop()
         self._schedule.stop()
         self._inquiries.stop(_ANSWER_GRACE_S)
         self._worker.stop(_GRACE_S)
@@ -146,8 +153,10 @@ class Node:
         own = self.store.own_objects_at(study_instance_uid, peer=peer.name, calling_ae_title=peer.ae_title)
         return instances_held(study_instance_uid, partial(find, peer, self._settings.node.ae_title)) - own
 
-    def _classify(self, sop_class_uid: str, sop_instance_uid: str) -> InstanceKind:
-        return classify_object(sop_class_uid, is_own=is_own_uid(sop_instance_uid))
+
+def classify(sop_class_uid: str, sop_instance_uid: str, maker: Maker) -> InstanceKind:
+    """What a received object is to the node."""
+    return classify_object(sop_class_uid, is_own=is_own(sop_instance_uid, maker))
 
 
 def commitment_peers(settings: Settings) -> CommitmentPeers:
@@ -168,6 +177,32 @@ def retention_tasks(
         return ()
     limits = Limits(days, None if gigabytes is None else int(gigabytes * 1e9), settings.proving)
     return (Task("retain", _RETAIN_EVERY_S, Retention(store, folders, limits, clock).keep_within_limits),)
+
+
+def puller(
+    settings: Settings, peer: str, store: Store, receiver: Receiver, clock: Callable[[], float] = time.time
+) -> Puller:
+    """What has studies sent by a peer. Raises SettingsError when there is no peer of that name."""
+    destination = settings.destination(peer)
+
+    def receive(arrival: Arrival) -> None:
+        receiver.receive(arrival, now=clock())
+
+    source = Source(destination, settings.peers[peer].retrieve, settings.node.ae_title)
+    return Puller(source, store, receive, clock)
+
+
+def catch_up(settings: Settings, store: Store, receiver: Receiver, clock: Callable[[], float]) -> CatchUp:
+    """What asks peers for studies that never arrived."""
+    section = settings.catch_up
+    pullers = {peer: puller(settings, peer, store, receiver, clock) for peer in section.peers}
+    return CatchUp(pullers, store, Window(section.days, section.modalities, section.most_studies), clock)
+
+
+def catch_up_tasks(settings: Settings, catching_up: CatchUp) -> tuple[Task, ...]:
+    """The one run a day; none where nobody is to be asked."""
+    section = settings.catch_up
+    return (Task("catch up", section.time, catching_up.run),) if section.peers else ()
 
 
 def admission(settings: Settings, request: AssociationRequest) -> Rejected | None:

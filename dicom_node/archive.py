@@ -1,4 +1,4 @@
-"""The embedded mini-PACS of the demo and the tests: stores, answers queries, moves, and routes new images on.
+"""The embedded mini-PACS of the demo and the tests: stores, answers queries, moves, gives, and routes new images on.
 
 Small but honest: what it answers success to is on disk, and it sends what it stored, byte for byte where a transfer
 syntax is agreed. It has no users, no limits and no retention: not for production.
@@ -27,9 +27,10 @@ from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import ReceiveError
 from dicom_node.domain.study import InstanceKind
 from dicom_node.forwarding import Forwarder
+from dicom_node.identification import Arrival, identify
 from dicom_node.intake import classify_object
 from dicom_node.peers import STUDY_ROOT_FIND, STUDY_ROOT_MOVE, VERIFICATION
-from dicom_node.receiving import Arrival, identify
+from dicom_node.retrieve_scu import STUDY_ROOT_GET
 from dicom_node.scp import abort_all
 from dicom_node.spool import Spool, file_meta_of
 
@@ -74,15 +75,19 @@ class Archive:
     def start(self) -> None:
         """Bind and listen. Raises OSError when the port is taken."""
         entity = application_entity(self._ae_title)
-        for service in (VERIFICATION, STUDY_ROOT_FIND, STUDY_ROOT_MOVE):
+        for service in (VERIFICATION, STUDY_ROOT_FIND, STUDY_ROOT_MOVE, STUDY_ROOT_GET):
             entity.add_supported_context(service, transfer_syntaxes.UNCOMPRESSED)
         for context in AllStoragePresentationContexts:
-            entity.add_supported_context(cast(str, context.abstract_syntax), transfer_syntaxes.ACCEPTED)
+            # in both roles: who asks by C-GET stores on the same association what it gets
+            entity.add_supported_context(
+                cast(str, context.abstract_syntax), transfer_syntaxes.ACCEPTED, scu_role=True, scp_role=True
+            )
         handlers: list[EventHandlerType] = [
             _NO_DELAY,
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_FIND, self._find),
             (evt.EVT_C_MOVE, self._move),
+            (evt.EVT_C_GET, self._get),
         ]
         self._server = entity.start_server(self._address, block=False, evt_handlers=handlers)
         if self._forwarder is not None:
@@ -153,12 +158,20 @@ class Archive:
         entries = self._index.instances_of(event.identifier)
         contexts = _contexts(entries)
         yield destination.host, destination.port, {"contexts": contexts, "evt_handlers": [_NO_DELAY]}
-        yield len(entries)
-        for entry in entries:
-            if event.is_cancelled:
-                yield _CANCELLED, None
-                return
-            yield _PENDING, dcmread(entry.path)
+        yield from _sub_operations(event, entries)
+
+    def _get(self, event: Event) -> Iterator[object]:
+        yield from _sub_operations(event, self._index.instances_of(event.identifier))
+
+
+def _sub_operations(event: Event, entries: Sequence[Entry]) -> Iterator[object]:
+    """What pynetdicom wants to know of a C-MOVE or C-GET: how many objects, then each."""
+    yield len(entries)
+    for entry in entries:
+        if event.is_cancelled:
+            yield _CANCELLED, None
+            return
+        yield _PENDING, dcmread(entry.path)
 
 
 def _contexts(entries: Sequence[Entry]) -> list[PresentationContext]:

@@ -63,7 +63,7 @@ def open_association(
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     services: Sequence[EventHandlerType] = (),
 ) -> Iterator[Association]:
-    """An association that proposes these presentation contexts, released at the end.
+    """An association that proposes these presentation contexts and roles, released at the end.
 
     `roles` are those other than the default (PS3.7 D.3.3.4); `services` answer what the peer asks on it.
 
@@ -83,8 +83,8 @@ def open_association(
             destination.port,
             contexts=proposed,
             ae_title=destination.ae_title,
-            ext_neg=list(roles),
             max_pdu=MAXIMUM_PDU_BYTES,
+            ext_neg=list(roles),
             evt_handlers=handlers,
             tls_args=None if tls is None else (tls, destination.host),
         )

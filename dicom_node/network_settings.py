@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.commitment import Proof
+from dicom_node.domain.retrieval import Retrieve
 from dicom_node.section import PeerName, Section
 
 
@@ -127,6 +128,8 @@ class PeerSection(Section):
     )
     #: How it proves that it keeps the results it got.
     commitment: Proof = Field(default=Proof.NONE, description="none, request or find", examples=["request"])
+    #: How studies are pulled from it.
+    retrieve: Retrieve = Field(default=Retrieve.MOVE, description="move or get", examples=["move"])
 
     @model_validator(mode="before")
     @classmethod

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
+from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_context
 
 from dicom_node.associations import check_status, open_association
 from dicom_node.domain.delivery import Destination
-from dicom_node.domain.errors import PeerUnreachable
+from dicom_node.domain.errors import PeerRefused, PeerUnreachable
 
 #: SOP classes of PS3.4 Annex A and C.
 VERIFICATION = UID("1.2.840.10008.1.1")
 STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 STUDY_ROOT_MOVE = UID("1.2.840.10008.5.1.4.1.2.2.2")
+_PENDING = frozenset({0xFF00, 0xFF01})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +49,37 @@ def echo(destination: Destination, own_ae_title: str) -> None:
     check_status(response, destination, "C-ECHO")
 
 
-def find(destination: Destination, own_ae_title: str, query: Dataset) -> tuple[Dataset, ...]:
-    """C-FIND, Study Root (PS3.4 C.4.1): the identifiers that match `query`, which names its QueryRetrieveLevel.
+class Query:
+    """Asks one peer over one association."""
 
-    Raises PeerUnreachable or PeerRefused.
-    """
-    matches: list[Dataset] = []
-    status = Dataset()
+    def __init__(self, association: Association, destination: Destination) -> None:
+        self._association = association
+        self._destination = destination
+
+    def find(self, identifier: Dataset) -> tuple[Dataset, ...]:
+        """C-FIND (PS3.4 C.4.1): the identifiers that match. Raises PeerUnreachable or PeerRefused."""
+        matches: list[Dataset] = []
+        status = Dataset()
+        with explained(self._destination, "C-FIND"):
+            responses = self._association.send_c_find(identifier, STUDY_ROOT_FIND)
+        for status, match in responses:
+            if status.get("Status") in _PENDING and match is not None:
+                matches.append(match)
+        check_status(status, self._destination, "C-FIND")
+        return tuple(matches)
+
+
+@contextmanager
+def open_query(destination: Destination, own_ae_title: str) -> Iterator[Query]:
+    """Raises PeerUnreachable or PeerRefused when there is no association."""
     with open_association(destination, own_ae_title, query_contexts()) as association:
-        try:
-            for response, identifier in association.send_c_find(query, STUDY_ROOT_FIND):
-                status = response
-                if _is_pending(status) and identifier is not None:
-                    matches.append(identifier)
-        except RuntimeError as error:  # pynetdicom's way to say that the association ended before the question
-            raise PeerUnreachable(f"{destination} ended the association before the C-FIND") from error
-    check_status(status, destination, "C-FIND")
-    return tuple(matches)
+        yield Query(association, destination)
+
+
+def find(destination: Destination, own_ae_title: str, query: Dataset) -> tuple[Dataset, ...]:
+    """One C-FIND on an association of its own, by `Query.find`. Raises PeerUnreachable or PeerRefused."""
+    with open_query(destination, own_ae_title) as asked:
+        return asked.find(query)
 
 
 def move(destination: Destination, own_ae_title: str, query: Dataset, move_to: str) -> MoveOutcome:
@@ -79,5 +97,12 @@ def move(destination: Destination, own_ae_title: str, query: Dataset, move_to: s
     return MoveOutcome(int(status.get("Status", 0xC000)), *counts)
 
 
-def _is_pending(status: Dataset) -> bool:
-    return status.get("Status") in {0xFF00, 0xFF01}
+@contextmanager
+def explained(destination: Destination, service: str) -> Iterator[None]:
+    """What pynetdicom raises over a request that cannot be sent, as PeerUnreachable or PeerRefused."""
+    try:
+        yield
+    except RuntimeError as error:  # pynetdicom's word for an association that is gone
+        raise PeerUnreachable(f"{destination} ended the association") from error
+    except ValueError as error:  # and for a presentation context that was not accepted
+        raise PeerRefused(f"{destination} offers no {service}", transient=False) from error

@@ -1,4 +1,4 @@
-"""Everything that waits for the clock: tasks at intervals, run by APScheduler."""
+"""Everything that waits for the clock: tasks at intervals and once a day, run by APScheduler."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 from dicom_node.faults import type_and_place
 
@@ -23,7 +25,8 @@ class Task:
     """Something to do again and again. It is never run twice at once; a run that is late is not made up for."""
 
     name: str
-    every_s: float
+    #: Seconds from one run to the next, or the time of day, in the time zone of the machine, of the one run a day.
+    when: float | datetime.time
     run: Callable[[], object]
 
 
@@ -40,10 +43,10 @@ class Schedule:
         )
         self._scheduler.add_listener(_tell_of, EVENT_JOB_ERROR)
         for task in tasks:
-            self._scheduler.add_job(task.run, "interval", seconds=task.every_s, id=task.name, name=task.name)
+            self._scheduler.add_job(task.run, trigger_of(task.when), id=task.name, name=task.name)
 
     def start(self) -> None:
-        """Begin; the first run of each task comes after its interval."""
+        """Begin; the first run of each task comes after its interval, or at its time of day."""
         self._scheduler.start()
 
     def hasten(self, name: str) -> None:
@@ -56,6 +59,13 @@ class Schedule:
         """Begin no other run, and wait for those under way."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+
+
+def trigger_of(when: float | datetime.time) -> IntervalTrigger | CronTrigger:
+    """When a task runs: every so many seconds, or once a day; a clock that is put forward or back moves that run."""
+    if isinstance(when, datetime.time):
+        return CronTrigger(hour=when.hour, minute=when.minute)
+    return IntervalTrigger(seconds=when, timezone=datetime.UTC)
 
 
 def _tell_of(failure: JobExecutionEvent) -> None:

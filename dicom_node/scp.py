@@ -29,10 +29,11 @@ from dicom_node.domain.calls import Call, CallOutcome, RefusedContext
 from dicom_node.domain.errors import CannotUnderstand, ReceiveError
 from dicom_node.domain.study import Instance
 from dicom_node.faults import call_path, type_and_place
+from dicom_node.identification import Arrival
 from dicom_node.listening import Dismissal, Door, HouseRules, open_door
 from dicom_node.negotiation import refused_contexts, request_of
 from dicom_node.peers import VERIFICATION
-from dicom_node.receiving import Arrival, Receiver
+from dicom_node.receiving import Receiver
 from dicom_node.store import Receipt
 from dicom_node.tls import ServerTls
 
@@ -195,39 +196,49 @@ class StorageScp:
         self._on_call(Call(*caller, outcome, reason, remedy, first_at=now, last_at=now, refused=refused))
 
     def _store(self, event: Event) -> Dataset:
-        request = cast(C_STORE, event.request)
-        try:
-            with self._writing.one_more():
-                self._receive(event, request)
-        except ReceiveError as error:
-            return _failure(error, request)
-        except Exception as error:  # noqa: BLE001  # the last resort of the SCP: whatever fails, the sender gets a true status
-            _LOGGER.error(  # noqa: TRY400  # a traceback would quote messages, and they may quote the patient
-                "Failed to keep %s by a fault of this node: %s (%s)",
-                request.AffectedSOPInstanceUID,
-                type_and_place(error),
-                call_path(error),
-                extra={"action": "store_fault"},
-            )
-            return _failure(CannotUnderstand(f"fault of this node: {type(error).__name__}"), request)
-        return _status(_SUCCESS)
+        return answer_to(event, self._receive)
 
-    def _receive(self, event: Event, request: C_STORE) -> None:
-        if request.DataSet is None:
-            raise CannotUnderstand("the request has no data set")
-        calling = event.assoc.requestor.ae_title
-        arrival = Arrival(
-            dataset=event.encoded_dataset(include_meta=False),
-            sop_class_uid=str(request.AffectedSOPClassUID),
-            sop_instance_uid=str(request.AffectedSOPInstanceUID),
-            transfer_syntax_uid=str(event.context.transfer_syntax),
-            calling_ae_title=calling.strip(),
-            priority=request.Priority,
+    def _receive(self, event: Event) -> None:
+        with self._writing.one_more():
+            arrival = arrival_of(event, event.assoc.requestor.ae_title)
+            recorded = self._receiver.receive(arrival, now=self._clock())
+            self._attendance.stored(event.assoc, recorded.instance.study_instance_uid)
+            if recorded.receipt is Receipt.NEW:
+                self._on_stored(recorded.instance)
+
+
+def answer_to(event: Event, receive: Callable[[Event], None]) -> Dataset:
+    """Receive what a C-STORE request brings, and the true status of that, whatever happens."""
+    request = cast(C_STORE, event.request)
+    try:
+        receive(event)
+    except ReceiveError as error:
+        return _failure(error, request)
+    except Exception as error:  # noqa: BLE001  # the last resort of the SCP: whatever fails, the sender gets a true status
+        _LOGGER.error(  # noqa: TRY400  # a traceback would quote messages, and they may quote the patient
+            "Failed to keep %s by a fault of this node: %s (%s)",
+            request.AffectedSOPInstanceUID,
+            type_and_place(error),
+            call_path(error),
+            extra={"action": "store_fault"},
         )
-        recorded = self._receiver.receive(arrival, now=self._clock())
-        self._attendance.stored(event.assoc, recorded.instance.study_instance_uid)
-        if recorded.receipt is Receipt.NEW:
-            self._on_stored(recorded.instance)
+        return _failure(CannotUnderstand(f"fault of this node: {type(error).__name__}"), request)
+    return _status(_SUCCESS)
+
+
+def arrival_of(event: Event, sender: str) -> Arrival:
+    """What a C-STORE request of the AE title `sender` brings. Raises CannotUnderstand for one without a data set."""
+    request = cast(C_STORE, event.request)
+    if request.DataSet is None:
+        raise CannotUnderstand("the request has no data set")
+    return Arrival(
+        dataset=event.encoded_dataset(include_meta=False),
+        sop_class_uid=str(request.AffectedSOPClassUID),
+        sop_instance_uid=str(request.AffectedSOPInstanceUID),
+        transfer_syntax_uid=str(event.context.transfer_syntax),
+        calling_ae_title=sender.strip(),
+        priority=request.Priority or 0,
+    )
 
 
 def accepting_entity(ae_title: str) -> AE:

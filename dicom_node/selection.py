@@ -9,6 +9,9 @@ from pydicom import Dataset, config
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
+from dicom_node.domain.study import Maker
+from dicom_node.equipment import is_own
+
 OTHER_PATIENT = "belongs to another patient than most of this study"
 NO_MAJORITY = "is in a study of several patients, none of whom has most of the images; whose it is, a person must tell"
 
@@ -68,6 +71,11 @@ def is_secondary_capture(header: Dataset) -> bool:
     return sop_class_uid == SECONDARY_CAPTURE or sop_class_uid.startswith(f"{SECONDARY_CAPTURE}.")
 
 
+def _is_own(header: Dataset) -> bool:
+    maker = Maker(*(str(header.get(keyword) or "").strip() for keyword in ("Manufacturer", "ManufacturerModelName")))
+    return is_own(str(header.get("SOPInstanceUID") or ""), maker)
+
+
 def _is_localizer(header: Dataset) -> bool:
     return not LOCALIZERS.isdisjoint(image_type(header)[2:])
 
@@ -91,6 +99,8 @@ RULES: tuple[tuple[Callable[[Dataset], bool], str], ...] = (
 
 def _reason_for_itself(header: Dataset, analyse_secondary_captures: bool) -> str | None:
     sop_class_uid = _sop_class(header)
+    if _is_own(header):
+        return "is a result of this node"
     if not is_image(header):
         return f"is not an image ({sop_class_uid.name})"
     if sop_class_uid in NO_STACK:

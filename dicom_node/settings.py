@@ -20,6 +20,7 @@ from dicom_node.domain.commitment import Proof
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import Fault, SettingsError
 from dicom_node.network_settings import FilePath, NodeSection, PeerSection, ReceiveSection
+from dicom_node.pull_settings import CatchUpSection
 from dicom_node.section import Section
 from dicom_node.validation import choice, faults_of
 from inference.registry import Library
@@ -135,6 +136,7 @@ class Settings(Section):
     deliver: DeliverSection
     settle: SettleSection = SettleSection()
     urgent: UrgentSection = UrgentSection()
+    catch_up: CatchUpSection = CatchUpSection()
     load: LoadSection = LoadSection()
     models: ModelsSection = ModelsSection()
     runtime: RuntimeSection = RuntimeSection()
@@ -247,11 +249,11 @@ def _replace(document: Document, environment: Mapping[str, str]) -> None:
 
 
 def _name_faults(document: Document) -> list[Fault]:
-    """Names in `receive.from` and `deliver.to` that no peer has, or that stand there twice."""
+    """Names in `receive.from`, `deliver.to` and `catch_up.from` that no peer has, or that stand there twice."""
     peers = document.at("peers")
     known = [str(name) for name in peers] if isinstance(peers, dict) else []
     faults: list[Fault] = []
-    for section, key in (("receive", "from"), ("deliver", "to")):
+    for section, key in (("receive", "from"), ("deliver", "to"), ("catch_up", "from")):
         written = document.at(section, key)
         items = written if isinstance(written, list) else []
         names = [item.get("peer") if isinstance(item, dict) else item for item in items]

@@ -30,6 +30,7 @@ from pydicom.filewriter import dcmwrite, write_file_meta_info
 from pydicom.uid import UID
 
 from dicom_node.domain.errors import CannotUnderstand, OutOfResources, StoreError
+from dicom_node.files import alone_in
 from sr_writer.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _LOGGER = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ def conflict_name(sop_instance_uid: str, digest: str) -> str:
 
 
 class Spool:
-    """The folder of received and produced instances. Safe for many threads of one process."""
+    """The folder of received and produced instances. Safe for many threads and processes."""
 
     def __init__(self, root: Path, minimum_free_bytes: int = DEFAULT_MINIMUM_FREE_BYTES) -> None:
         self._incoming = root / "incoming"
@@ -174,7 +175,7 @@ class Spool:
 
     def _place(self, part: Path, final: Path, aside: Path, digest: str) -> tuple[Path, bool]:
         try:
-            with self._placing:
+            with self._placing, alone_in(self._incoming):
                 new = not final.exists()
                 path = final if new or _digest_of(final) == digest else aside
                 make_folder(path.parent)

@@ -19,6 +19,7 @@ from pydicom import Dataset
 
 from dicom_node.domain.delivery import EarlierReport, Outgoing, ResultObject
 from dicom_node.domain.job import Job
+from dicom_node.domain.study import InstanceKind
 from dicom_node.faults import call_path, type_and_place
 from dicom_node.pipeline import AnalysedStudy
 from dicom_node.store import Store
@@ -84,7 +85,9 @@ class Worker:
 
     def _analyse_and_record(self, job: Job) -> None:
         study = job.study_instance_uid
-        paths = [instance.path for instance in self._store.instances(study)]
+        # what is no image is told in the report; own results that came back shall change nothing in it
+        received = [each for each in self._store.instances(study) if each.kind is not InstanceKind.OWN_RESULT]
+        paths = [instance.path for instance in received]
         started = datetime.datetime.fromtimestamp(self._clock()).astimezone()
         earlier = self._store.earlier_reports(study, before_job=job.job_id)
         analysed = self._analyse(study, paths, started, earlier)

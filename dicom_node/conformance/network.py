@@ -16,6 +16,7 @@ from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerRefused,
 from dicom_node.domain.study import InstanceKind
 from dicom_node.intake import classify_object
 from dicom_node.peers import query_contexts, verification_contexts
+from dicom_node.retrieve_scu import get_contexts, move_contexts
 from dicom_node.scp import accepting_entity, name_of
 from dicom_node.selection import reasons_to_leave_out
 from dicom_node.storage_scu import ContextWish, storage_contexts
@@ -134,6 +135,19 @@ def proposed_contexts(iods: tuple[CreatedIod, ...]) -> tuple[Context, ...]:
             *query_contexts(),
             *storage_contexts(wishes),
         )
+    )
+
+
+def retrieval_contexts() -> tuple[Context, ...]:
+    """Every presentation context that is proposed to ask peers for studies, without those for what a C-GET brings."""
+    return tuple(
+        Context(
+            name_of(str(context.abstract_syntax)),
+            str(context.abstract_syntax),
+            tuple(name_of(str(syntax)) for syntax in context.transfer_syntax),
+            "SCU",
+        )
+        for context in (*query_contexts(), *move_contexts(), get_contexts(())[0])
     )
 
 

@@ -25,6 +25,7 @@ from dicom_node.conformance.network import (
     failures_met,
     policy,
     proposed_contexts,
+    retrieval_contexts,
     statuses_answered,
     statuses_understood,
     transfer_syntaxes,
@@ -85,6 +86,7 @@ class Network:
     proposed: tuple[Context, ...]
     transfer_syntaxes: tuple[TransferSyntax, ...]
     commitment: CommitmentFacts
+    retrieving: tuple[Context, ...] = retrieval_contexts()
     rejections: tuple[Rejection, ...] = REJECTIONS
     answered: tuple[Status, ...] = statuses_answered()
     understood: tuple[Status, ...] = statuses_understood()

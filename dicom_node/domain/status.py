@@ -9,8 +9,10 @@ from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.job import JobState
 from dicom_node.domain.urgency import Urgency
 
-#: The state of a study of which everything received is no image, so that it has no job.
+#: The state of a study that has no job: everything received of it is no image, or it is kept to compare others with.
 NOTHING_TO_ANALYSE = "nothing to analyse"
+#: The reason of the latter.
+FETCHED_AS_PRIOR = "fetched as a prior, and not analysed; dicom-node rerun has it analysed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,14 @@ class InstanceKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Maker:
+    """What made an object, as it says itself (General Equipment, PS3.3 C.7.5.1); empty where it does not."""
+
+    manufacturer: str = ""
+    model_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ConflictingObject:
     """An object that was kept aside, since another one has its SOP Instance UID."""
 

@@ -190,7 +190,8 @@ WHERE job_id IN (SELECT value FROM json_each(:job_ids)) ORDER BY delivery_id;
 -- name: studies
 -- How every study stands, or the `only` one, by its newest job; a study of which no image came has none. Newest study first.
 SELECT study.study_instance_uid, instance_count, image_count, received_at,
-       job_id, state, outcome, reason, attempt, urgency, last_image_at, settled_at, finished_at, summary
+       job_id, state, outcome, reason, attempt, urgency, last_image_at, settled_at, finished_at, summary,
+       EXISTS (SELECT 1 FROM prior WHERE prior.study_instance_uid = study.study_instance_uid) AS is_prior
 FROM (
     SELECT study_instance_uid, count(*) AS instance_count, sum(kind = 'image') AS image_count,
            min(received_at) AS received_at
@@ -442,3 +443,20 @@ SELECT study_instance_uid, sop_class_uid, path, EXISTS (
     WHERE conflict.sop_instance_uid = instance.sop_instance_uid AND conflict.calling_ae_title = :calling_ae_title
 ) AS contradicted
 FROM instance WHERE sop_instance_uid = :sop_instance_uid;
+
+-- name: instances_held
+-- Every instance that was received under a study, what was set aside included.
+SELECT sop_instance_uid FROM instance WHERE study_instance_uid = :study_instance_uid
+UNION SELECT sop_instance_uid FROM conflict WHERE study_instance_uid = :study_instance_uid;
+
+-- name: add_prior
+-- A study that is being fetched as a prior, perhaps once more.
+INSERT OR REPLACE INTO prior (study_instance_uid, noted_at) VALUES (:study_instance_uid, :now);
+
+-- name: prior_by_study
+-- A row if a study was fetched as a prior.
+SELECT study_instance_uid, noted_at FROM prior WHERE study_instance_uid = :study_instance_uid;
+
+-- name: forget_prior
+-- That a study was fetched as a prior.
+DELETE FROM prior WHERE study_instance_uid = :study_instance_uid;

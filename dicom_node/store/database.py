@@ -7,8 +7,6 @@ a change takes the write lock before it reads, so nobody overtakes what it has r
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dicom_node.domain.errors import StoreError
+from dicom_node.files import alone_in
 from dicom_node.store.statements import script_statements
 
 Row = sqlite3.Row
@@ -55,7 +54,8 @@ class Database:
             connection = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
             database = cls(connection, path, queries)
             try:
-                with _alone_in(path.parent):
+                # SQLite does not wait, but fails, when two processes begin a write-ahead log at once
+                with alone_in(path.parent):
                     database._set_up()
                     database._migrate(migrations)
             except (sqlite3.Error, StoreError):
@@ -119,17 +119,6 @@ class Database:
                 for statement in script_statements(script):
                     self._connection.execute(statement)
             self._connection.execute(f"PRAGMA user_version = {len(migrations)}")
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """One process at a time: SQLite does not wait, but fails, when two of them begin a write-ahead log at once."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

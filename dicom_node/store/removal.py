@@ -19,7 +19,7 @@ Discard = Callable[[str, Sequence[ConflictingObject]], None]
 #: In this order, since rows refer to rows.
 _FORGET = (
     "forget_unproven", "forget_deliveries", "forget_results", "forget_events", "forget_conflicts", "forget_jobs",
-    "forget_instances",
+    "forget_instances", "forget_prior",
 )  # fmt: skip
 
 

@@ -32,11 +32,17 @@ class Requests(Ledger):
             return Reply(uid, changed=True, told=_RETRIED)
 
     def rerun(self, study: str, *, now: float) -> Reply:
-        """One more job on the images that there are; not while one is under way. Earlier ones stay as they are."""
+        """One more job on the images that there are; not while one is under way. Earlier ones stay as they are.
+
+        Of a study that was fetched as a prior it is the first.
+        """
         with self._database.change():
             uid = self._find(study)
-            job = self._newest_job(uid)
-            if job["state"] in (JobState.RECEIVING, JobState.READY, JobState.RUNNING):
+            is_untouched_prior = self._row("newest_job", study_instance_uid=uid) is None and self._run(
+                "prior_by_study", study_instance_uid=uid
+            )
+            job = None if is_untouched_prior else self._newest_job(uid)
+            if job is not None and job["state"] in (JobState.RECEIVING, JobState.READY, JobState.RUNNING):
                 return Reply(uid, changed=False, told=f"the study is {job['state']} already; nothing to do")
             [new] = self._run("open_job", study_instance_uid=uid, state=JobState.READY, reason=_RERUN, now=now)
             self._run("note_settled", job_id=new["job_id"], settled_at=now)

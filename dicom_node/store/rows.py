@@ -10,7 +10,7 @@ from pathlib import Path
 from dicom_node.domain.commitment import Reference, Unproven
 from dicom_node.domain.delivery import Delivery, DeliveryState, EarlierReport, ResultObject
 from dicom_node.domain.job import Job, JobState
-from dicom_node.domain.status import NOTHING_TO_ANALYSE, DeliveryStatus, Event, JobStatus, StudyStatus
+from dicom_node.domain.status import FETCHED_AS_PRIOR, NOTHING_TO_ANALYSE, DeliveryStatus, Event, JobStatus, StudyStatus
 from dicom_node.domain.study import ConflictingObject, Instance, InstanceKind, Sender, StudyActivity
 from dicom_node.domain.urgency import Urgency
 from dicom_node.store.database import Row, Value
@@ -193,7 +193,7 @@ def _status_of(row: Row, deliveries: tuple[DeliveryStatus, ...]) -> StudyStatus:
         study_instance_uid=row["study_instance_uid"],
         state=JobState(row["state"]) if has_job else NOTHING_TO_ANALYSE,
         outcome=row["outcome"],
-        reason=row["reason"] if has_job else "nothing that came is an image",
+        reason=row["reason"] if has_job else FETCHED_AS_PRIOR if row["is_prior"] else "nothing that came is an image",
         attempt=row["attempt"] if has_job else 0,
         urgency=Urgency(row["urgency"]) if has_job else None,
         instance_count=row["instance_count"],

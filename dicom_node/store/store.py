@@ -1,8 +1,8 @@
 """What the node remembers, and every step it may take: here of instances and jobs, by bases of the rest.
 
 A study's deliveries are in deliveries.py, their proofs in proofs.py, what a person may ask for in requests.py, its
-removal in removal.py, what is told of it in overview.py, what the node is to promise in promises.py; they share
-ledger.py. All run SQL by name only.
+removal in removal.py, what is pulled in pulls.py, what is told of it in overview.py, what the node is to promise in
+promises.py; they share ledger.py. All run SQL by name only.
 
 A step and its event are one transaction, on disk when the method returns. A Store may be shared by threads, and a file
 by processes that open a Store each; database.py says how. An image that comes in order is no event: its row says
@@ -28,6 +28,7 @@ from dicom_node.store.ledger import check_job_step
 from dicom_node.store.overview import Overview
 from dicom_node.store.promises import Promises
 from dicom_node.store.proofs import Proofs
+from dicom_node.store.pulls import Pulls
 from dicom_node.store.removal import Removal
 from dicom_node.store.requests import Requests
 from dicom_node.store.statements import named_queries, sql_text
@@ -40,6 +41,7 @@ MIGRATIONS = (
     "0003_calls.sql",
     "0004_urgency.sql",
     "0005_commitment.sql",
+    "0006_priors.sql",
 )
 
 
@@ -53,7 +55,7 @@ class Receipt(StrEnum):
     CONFLICT = "conflict"
 
 
-class Store(Deliveries, Requests, Removal, Overview):
+class Store(Deliveries, Requests, Removal, Pulls, Overview):
     """One open database. Every method raises StoreError when the database refuses."""
 
     def __init__(self, database: Database) -> None:
@@ -206,6 +208,8 @@ class Store(Deliveries, Requests, Removal, Overview):
     def _image_arrived(self, instance: Instance, now: float) -> None:
         study_instance_uid = instance.study_instance_uid
         job = self._row("newest_job", study_instance_uid=study_instance_uid)
+        if job is None and self._is_coming_as_prior(study_instance_uid, now):
+            return
         state = None if job is None else JobState(job["state"])
         if job is None or state not in (JobState.RECEIVING, JobState.READY):
             reason = "first image" if job is None else f"late image, when job {job['job_id']} was {state}"

@@ -152,7 +152,7 @@ def running_node(
     """A Storage SCP called NODE that listens, on a free port by default, until the block ends."""
     destination = Destination("node", "NODE", HOST, port or free_port())
     register = register or MemoryRegister()
-    receiver = Receiver(Spool(folder, minimum_free_bytes=0), register, lambda _class, _instance: InstanceKind.IMAGE)
+    receiver = Receiver(Spool(folder, minimum_free_bytes=0), register, lambda *_: InstanceKind.IMAGE)
     stored: list[Instance] = []
     calls: list[Call] = []
     listener = Listener("NODE", HOST, destination.port, bounds, tls)

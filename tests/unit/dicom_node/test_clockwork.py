@@ -1,5 +1,6 @@
 """What waits for the clock: tasks, and the process that works."""
 
+import datetime
 import multiprocessing
 import os
 import signal
@@ -11,7 +12,7 @@ import pytest
 from dicom_node import worker_process
 from dicom_node.domain.job import JobState
 from dicom_node.domain.study import Instance, InstanceKind
-from dicom_node.schedule import Schedule, Task
+from dicom_node.schedule import Schedule, Task, trigger_of
 from dicom_node.settings import load_settings
 from dicom_node.store import Store
 from dicom_node.worker_process import WorkerProcess
@@ -63,6 +64,15 @@ def test_a_task_is_never_run_twice_at_once_and_stop_waits_for_it():
     schedule.stop()
     assert max(most) == 1
     assert len(finished) == len(most)
+
+
+def test_a_task_may_have_its_time_of_day():
+    """In the time zone of the machine; the next such time, today or tomorrow."""
+    now = datetime.datetime.now().astimezone()
+    due = trigger_of(datetime.time(2, 30)).get_next_fire_time(None, now)
+    assert (due.hour, due.minute, due.second) == (2, 30, 0)
+    assert due.utcoffset() == due.astimezone().utcoffset()
+    assert datetime.timedelta() < due - now <= datetime.timedelta(hours=25)
 
 
 def test_a_task_that_raises_is_run_again(caplog):

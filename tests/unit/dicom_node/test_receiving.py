@@ -11,9 +11,10 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
 from dicom_node.domain.errors import CannotUnderstand, DatasetMismatch, OutOfResources, StoreError
-from dicom_node.domain.study import InstanceKind
+from dicom_node.domain.study import InstanceKind, Maker
 from dicom_node.domain.urgency import Urgency
-from dicom_node.receiving import Arrival, Receiver, identify
+from dicom_node.identification import Arrival, identify, identity_of
+from dicom_node.receiving import Receiver
 from dicom_node.spool import Spool, file_meta_of
 from dicom_node.store import Receipt
 from dicom_node.study_folders import StudyFolders
@@ -69,7 +70,7 @@ def arrival(content, syntax=EXPLICIT):
 
 def receiver(tmp_path, register):
     """A receiver that takes everything for an image."""
-    return Receiver(Spool(tmp_path, minimum_free_bytes=0), register, lambda _class, _instance: InstanceKind.IMAGE)
+    return Receiver(Spool(tmp_path, minimum_free_bytes=0), register, lambda *_: InstanceKind.IMAGE)
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED])
@@ -78,6 +79,30 @@ def test_identifiers_are_found_in_every_encoding(syntax):
     dataset = minimal(PatientID="x", SpecificCharacterSet="ISO_IR 192", StudyDescription="long " * 9)
     address = identify(arrival(in_syntax(dataset, syntax), syntax))
     assert (address.study_instance_uid, address.series_instance_uid) == ("1.2.3", "1.2.3.4")
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG, DEFLATED])
+def test_the_maker_is_read_where_it_is_told(syntax):
+    """Manufacturer and model, without their padding, in any character set; empty where an object says nothing."""
+    dataset = minimal(Manufacturer="Maker", ManufacturerModelName="Model", DeviceSerialNumber="1")
+    assert identity_of(arrival(in_syntax(dataset, syntax), syntax)).maker == Maker("Maker", "Model")
+    assert identity_of(arrival(in_syntax(minimal(), syntax), syntax)).maker == Maker()
+    strange = minimal(SpecificCharacterSet="ISO_IR 192", Manufacturer="Hersteller für")
+    assert identity_of(arrival(in_syntax(strange, syntax), syntax)).maker.manufacturer.startswith("Hersteller f")
+
+
+def test_what_an_object_is_follows_from_uids_and_maker(tmp_path):
+    """The receiver asks with SOP class, instance and maker, and records the answer."""
+    asked = []
+
+    def classify(*marks):
+        asked.append(marks)
+        return InstanceKind.OWN_RESULT
+
+    under_test = Receiver(Spool(tmp_path, minimum_free_bytes=0), MemoryRegister(), classify)
+    content = in_syntax(minimal(Manufacturer="Maker", ManufacturerModelName="Model"), EXPLICIT)
+    assert under_test.receive(arrival(content), now=1.0).instance.kind is InstanceKind.OWN_RESULT
+    assert asked == [(MR, "1.2.3.4.5", Maker("Maker", "Model"))]
 
 
 @pytest.mark.filterwarnings("ignore:Unknown encoding:UserWarning")  # pydicom's, and all it does

@@ -20,6 +20,7 @@ from pydicom.uid import (
     VLWholeSlideMicroscopyImageStorage,
 )
 
+from dicom_node.equipment import equipment_of
 from dicom_node.selection import belong_to_study_patient, is_image, reasons_to_leave_out
 
 
@@ -102,6 +103,16 @@ def test_configuration_decides_on_secondary_captures(sop_class):
     capture = header(sop_class, image_type=("DERIVED", "SECONDARY"))
     assert "configuration" in reason(capture)
     assert reason(capture, analyse_secondary_captures=True) is None
+
+
+def test_a_result_of_the_node_is_left_out():
+    """Its snapshot is no image of the study, even where secondary captures are, and under another UID."""
+    own = equipment_of("AINODE")
+    snapshot = header(SecondaryCaptureImageStorage, SOPInstanceUID="1.2.3", Manufacturer=own.manufacturer,
+                      ManufacturerModelName=own.model_name)  # fmt: skip
+    assert reason(snapshot, analyse_secondary_captures=True) == "is a result of this node"
+    snapshot.Manufacturer = "Another vendor"
+    assert reason(snapshot, analyse_secondary_captures=True) is None
 
 
 def test_derived_secondary_images_count_only_without_their_sources():

@@ -1,5 +1,6 @@
 """The configuration file: what works, and what an administrator is told when it does not."""
 
+import datetime
 import re
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from pydantic import ValidationError
 
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import SettingsError
+from dicom_node.domain.retrieval import Retrieve
 from dicom_node.network_settings import PeerSection
 from dicom_node.settings import SHIPPED_CASCADE, SHIPPED_MODELS, Settings, load_settings
 from dicom_node.validation import keys_of
 from sr_writer.profiles import PROFILES, ResultKind
 
 CONFIG = Path(__file__).parents[3] / "config"
+#: As messages list them.
+SECTIONS = ", ".join(sorted(Settings.model_fields))
 SMALLEST = """\
 node: {ae_title: AINODE, host: 127.0.0.1, port: 11112, storage: ./var}
 peers:
@@ -67,6 +71,8 @@ def test_smallest_file_is_enough(load, tmp_path):
     assert settings.log.level == "info"
     assert settings.deliver.give_up_after_hours == 72.0
     assert (settings.retain.days, settings.retain.maximum_gb) == (None, None)
+    assert (settings.catch_up.peers, settings.catch_up.time) == ((), datetime.time(2, 30))
+    assert settings.peers["PACS"].retrieve is Retrieve.MOVE
 
 
 def test_only_ae_title_peers_and_names_are_required(load, tmp_path):
@@ -250,8 +256,7 @@ def test_unknown_destination_names_those_there_are(load):
          "node.yaml:6: settle.quiet_second: unknown key; did you mean quiet_seconds?"
          " known: at_most_seconds, quiet_seconds, urgent_quiet_seconds"),
         ("settle:", "setle:",
-         "node.yaml:6: setle: unknown key; did you mean settle? known: deliver, load, log, models,"
-         " node, peers, receive, retain, runtime, settle, urgent"),
+         f"node.yaml:6: setle: unknown key; did you mean settle? known: {SECTIONS}"),
         (" 5}", " 0}",
          "node.yaml:6: settle.quiet_seconds: expected seconds, above 0 and up to 86400, got 0; write for"
          " example 5"),
@@ -280,6 +285,14 @@ def test_unknown_destination_names_those_there_are(load):
          "node.yaml:3: peers.PACS: expected a section with the"
          f" keys {', '.join(PeerSection.model_fields)}, got 'there'; write for example"
          " {ae_title: AINODE, host: 127.0.0.1, port: 11112}"),
+        ("settle:", "catch_up: {from: [PAX]}\nsettle:",
+         "node.yaml:6: catch_up.from[0]: expected the name of a peer, got 'PAX'; known: PACS"),
+        ("settle:", "catch_up: {from: [PACS], at: 12:30}\nsettle:",
+         "node.yaml:6: catch_up.at: expected a time of day from \"00:00\" to \"23:59\", in quotes, got 750;"
+         " write for example \"02:30\""),
+        ("settle:", "catch_up: {from: [PACS], at: '24:00'}\nsettle:",
+         "node.yaml:6: catch_up.at: expected a time of day from \"00:00\" to \"23:59\", in quotes, got '24:00';"
+         " write for example \"02:30\""),
         ("settle:", "load: {secondary_capture: maybe}\nsettle:",
          "node.yaml:6: load.secondary_capture: expected ignore or"
          " analyse, got 'maybe'; write for example ignore"),
@@ -432,8 +445,7 @@ def test_other_variables_are_left_alone(load):
          " example 11112"),
         ("DICOM_NODE_NODE__PROT", "1", "node.prot: unknown key; did you mean port? known: ae_title, host,"
          " maximum_associations, port, storage, tls"),
-        ("DICOM_NODE_NOD__PORT", "1", "nod: unknown key; did you mean node? known: deliver, load, log, models, node,"
-         " peers, receive, retain, runtime, settle, urgent"),
+        ("DICOM_NODE_NOD__PORT", "1", f"nod: unknown key; did you mean node? known: {SECTIONS}"),
         ("DICOM_NODE_DELIVER__TO", "[Z]", "deliver.to[0]: expected the name of a peer, got 'Z'; known: PACS"),
         ("DICOM_NODE_NODE__HOST", "[", "node.host: is no YAML value; write it as in the file, in quotes if it is text"),
         ("DICOM_NODE_PEERS__PACS", "{}", "peers.pacs: peers are set in the file only; write the peer into the file"),

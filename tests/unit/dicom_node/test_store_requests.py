@@ -29,7 +29,7 @@ from tests.builders.studies import (
 )
 
 DIGEST = f"sha256:{hashlib.sha256(STUDY.encode()).hexdigest()}"
-TABLES = ("instance", "conflict", "job", "result", "delivery", "event")
+TABLES = ("instance", "conflict", "job", "result", "delivery", "event", "prior")
 
 
 @pytest.fixture

@@ -92,6 +92,22 @@ def test_results_are_on_disk_before_they_are_due(store, tmp_path, clock):
     assert delivery.path.stem == delivery.sop_instance_uid
 
 
+def test_own_results_that_came_back_are_not_looked_at(store, tmp_path, clock):
+    """Neither as images nor as exclusions: a repeated analysis makes the same objects as the first."""
+    asked = []
+
+    def analyse(_study, paths, when, _earlier):
+        asked.extend(paths)
+        return analysed(when)
+
+    own = Instance("2.25.1", "1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.1.2.1", "2.25.2", STUDY,
+                   InstanceKind.OWN_RESULT, Path("/spool/own.dcm"), 10, "d")  # fmt: skip
+    store.record_instance(own, calling_ae="PACS", now=890.0)
+    settled(store)
+    worker_of(store, tmp_path, clock, analyse).take_one()
+    assert asked == [Path(f"/spool/{STUDY}.dcm")]
+
+
 def test_without_work_it_says_so(store, tmp_path, clock):
     """Nothing waits, nothing is taken."""
     assert not worker_of(store, tmp_path, clock, lambda *_: None).take_one()
