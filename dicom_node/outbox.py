@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from dicom_node.domain.breaker import in_probing_order
 from dicom_node.domain.delivery import Delivery, Destination, is_in_vain, retry_delay_s
 from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerUnreachable
+from dicom_node.reach import BreakerStore, Reach
 from dicom_node.storage_scu import ContextWish, StorageSender, context_wish, open_storage
 
 _LOGGER = logging.getLogger(__name__)
 
 
-class DeliveryStore(Protocol):
+class DeliveryStore(BreakerStore, Protocol):
     """Where deliveries wait and their fates are recorded, durably."""
 
     def due(self, *, now: float) -> tuple[Delivery, ...]:
@@ -55,6 +57,7 @@ class Outbox:
         self._jitter = jitter
         self._give_up_after_s = give_up_after_s
         self._busy = {peer: threading.Lock() for peer in destinations}
+        self._reach = {peer: Reach(store, each, clock, jitter) for peer, each in destinations.items()}
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -83,8 +86,10 @@ class Outbox:
         if not self._busy[peer].acquire(blocking=False):
             return 0
         try:
-            due = [delivery for delivery in self._store.due(now=self._clock()) if delivery.peer == peer]
-            return self._deliver(due, self._destinations[peer])
+            if not self._reach[peer].may_try():
+                return 0
+            due = tuple(delivery for delivery in self._store.due(now=self._clock()) if delivery.peer == peer)
+            return self._deliver(in_probing_order(due) if self._reach[peer].is_open else due, self._destinations[peer])
         finally:
             self._busy[peer].release()
 
@@ -98,8 +103,15 @@ class Outbox:
             with open_storage(destination, self._own_ae_title, set(wishes.values())) as sender:
                 arrived = self._send_in_order(sendable, sender)
         except DeliveryError as error:  # there was no association: nothing has been sent
-            self._fail(sendable, error)
+            self._unreached(sendable, error)
         return arrived
+
+    def _unreached(self, due: Sequence[Delivery], error: DeliveryError) -> None:
+        """Put all off; where the breaker is open they wait as they are, for the peer and not each for itself."""
+        is_open = self._reach[due[0].peer].failed(str(error))
+        tried = [each for each in due if self._is_in_vain(each)] if is_open and error.retryable else due
+        if tried:
+            self._fail(tried, error)
 
     def _wishes(self, due: Iterable[Delivery]) -> dict[int, ContextWish]:
         """What each file needs, by delivery; a file that is gone is dead at once."""
@@ -120,6 +132,7 @@ class Outbox:
         """
         arrived = 0
         waiting_jobs: set[int] = set()
+        reach = self._reach[due[0].peer]
         for index, delivery in enumerate(due):
             if self._stopping.is_set():
                 break
@@ -128,6 +141,7 @@ class Outbox:
             try:
                 status = sender.send(delivery.path)
             except ObjectRejected as error:
+                reach.answered()
                 self._fail([delivery], error)
             except DeliveryError as error:
                 waiting_jobs.add(delivery.job_id)
@@ -136,8 +150,11 @@ class Outbox:
                 behind = [] if is_last_try else [each for each in due[index + 1 :] if each.job_id == delivery.job_id]
                 self._fail([delivery, *behind], error)
                 if isinstance(error, PeerUnreachable):
+                    reach.failed(str(error))
                     break
+                reach.answered()
             else:
+                reach.answered()
                 self._store.sent(delivery.delivery_id, status=status, now=self._clock())
                 arrived += 1
         return arrived

@@ -29,6 +29,21 @@ class DeliveryStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class DestinationStatus:
+    """One peer's queue. Times are seconds since the epoch, UTC."""
+
+    peer: str
+    #: Objects on their way to it.
+    waiting: int
+    #: None: it answers.
+    unreachable_since: float | None
+    #: What the last try that failed ran into; empty when none did.
+    reason: str
+    #: When it is tried again; None when nothing is to be.
+    next_try_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class StudyStatus:
     """One study, by its newest job. Times are seconds since the epoch, UTC."""
 

@@ -64,6 +64,8 @@ class Deliveries(Ledger):
                 check_delivery_step(delivery, DeliveryState.PENDING)
                 self._run("send_again", delivery_id=delivery["delivery_id"], now=now)
                 self._delivery_event(delivery, DeliveryState.PENDING, "to be sent again, by request", now)
+            for asked in {row["peer"] for row in again}:
+                self._run("try_peer_now", peer=asked, now=now)
             for job_id, number in Counter(row["job_id"] for row in again).items():
                 job = self._job(job_id)
                 if job["state"] != JobState.DELIVERING:

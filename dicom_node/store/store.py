@@ -1,7 +1,8 @@
 """What the node remembers, and every step it may take: here of instances and jobs, by bases of the rest.
 
-A study's deliveries are in deliveries.py, what a person may ask for in requests.py, its removal in removal.py, what is
-told of it in overview.py; they share ledger.py. All run SQL by name only.
+A study's deliveries are in deliveries.py, which peers can be reached in reachability.py, what a person may ask for in
+requests.py, the removal of a study in removal.py, what is told of it in overview.py; they share ledger.py. All run SQL
+by name only.
 
 A step and its event are one transaction, on disk when the method returns. A Store may be shared by threads, and a file
 by processes that open a Store each; database.py says how. An image that comes in order is no event: its row says
@@ -24,13 +25,14 @@ from dicom_node.store.database import Database, Row
 from dicom_node.store.deliveries import Deliveries
 from dicom_node.store.ledger import check_job_step
 from dicom_node.store.overview import Overview
+from dicom_node.store.reachability import Reachability
 from dicom_node.store.removal import Removal
 from dicom_node.store.requests import Requests
 from dicom_node.store.statements import named_queries, sql_text
 
 _QUERIES = named_queries(sql_text("queries.sql"))
 #: SQL files that bring a database from version n to n + 1, in order.
-_MIGRATIONS = ("schema.sql", "0002_deliveries.sql", "0003_calls.sql")
+_MIGRATIONS = ("schema.sql", "0002_deliveries.sql", "0003_calls.sql", "0007_refused_classes.sql")
 
 
 class Receipt(StrEnum):
@@ -43,7 +45,7 @@ class Receipt(StrEnum):
     CONFLICT = "conflict"
 
 
-class Store(Deliveries, Requests, Removal, Overview):
+class Store(Deliveries, Reachability, Requests, Removal, Overview):
     """One open database. Every method raises StoreError when the database refuses."""
 
     def __init__(self, database: Database) -> None:

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from dicom_node.admission import AssociationRequest
 from dicom_node.archive import Archive
 from dicom_node.domain.bounds import Bounds
+from dicom_node.domain.breaker import CLOSED, Breaker
 from dicom_node.domain.calls import Call
 from dicom_node.domain.delivery import Delivery, Destination
 from dicom_node.domain.study import Instance, InstanceKind
@@ -83,6 +84,7 @@ class MemoryDeliveries:
     statuses: dict[int, int] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
     buried: dict[int, str] = field(default_factory=dict)
+    breakers: dict[str, Breaker] = field(default_factory=dict)
 
     def add(self, path: Path, *, peer: str, job_id: int = 1) -> int:
         """A delivery that is due at once; its ID."""
@@ -96,6 +98,26 @@ class MemoryDeliveries:
     def due(self, *, now: float) -> tuple[Delivery, ...]:
         """What is waiting and due, in the order it was added."""
         return tuple(delivery for key, delivery in sorted(self.waiting.items()) if self.due_at[key] <= now)
+
+    def breaker(self, peer: str) -> Breaker:
+        """As it was noted."""
+        return self.breakers.get(peer, CLOSED)
+
+    def peer_fails(self, peer: str, breaker: Breaker, *, now: float) -> int:
+        """Note it; while it is open, all that waits for the peer is failing."""
+        self.breakers[peer] = breaker
+        of_peer = {key: each for key, each in self.waiting.items() if each.peer == peer}
+        for key, each in of_peer.items() if breaker.is_open else ():
+            self.waiting[key] = replace(each, failing_since=now if each.failing_since is None else each.failing_since)
+            self.reasons[key] = breaker.reason
+        return len(of_peer)
+
+    def peer_answers(self, peer: str, *, now: float) -> int:
+        """All that waits for it is due."""
+        del self.breakers[peer]
+        of_peer = [key for key, each in self.waiting.items() if each.peer == peer]
+        self.due_at |= dict.fromkeys(of_peer, now)
+        return len(of_peer)
 
     def sent(self, delivery_id: int, *, status: int, now: float) -> None:
         """Arrived."""
