@@ -63,6 +63,7 @@ class Node:
             clock,
             random.Random(),  # spreads retries, guards nothing
             settings.deliver.give_up_after_hours * 3600,
+            {destination.peer: destination.wanted for destination in settings.deliver.to},
         )
         self._calls = CallBook(self.store.calls)
         self._scp = StorageScp(

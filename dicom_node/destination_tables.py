@@ -11,8 +11,9 @@ from rich.table import Table
 from dicom_node import tables
 from dicom_node.domain.status import DestinationStatus
 from inference.evaluation.figures import Table as Content
+from sr_writer.created import name_of_kind
 
-_HEADER = ("destination", "waiting", "unreachable since", "last reason", "next try")
+_HEADER = ("destination", "waiting", "unreachable since", "last reason", "next try", "refuses")
 
 
 def destinations_table(destinations: Sequence[DestinationStatus]) -> Table:
@@ -24,6 +25,7 @@ def destinations_table(destinations: Sequence[DestinationStatus]) -> Table:
             tables.time_text(each.unreachable_since) or "",
             each.reason,
             tables.time_text(each.next_try_at) or "",
+            ", ".join(map(name_of_kind, each.refused)),
         )
         for each in destinations
     )

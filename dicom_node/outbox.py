@@ -15,14 +15,16 @@ from typing import Protocol
 
 from dicom_node.domain.breaker import in_probing_order
 from dicom_node.domain.delivery import Delivery, Destination, is_in_vain, retry_delay_s
-from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerUnreachable
+from dicom_node.domain.errors import DeliveryError, NothingAccepted, ObjectRejected, PeerUnreachable, SopClassRefused
 from dicom_node.reach import BreakerStore, Reach
 from dicom_node.storage_scu import ContextWish, StorageSender, context_wish, open_storage
+from dicom_node.substituting import RefusalStore, Substituting
+from sr_writer.profiles import Profile
 
 _LOGGER = logging.getLogger(__name__)
 
 
-class DeliveryStore(BreakerStore, Protocol):
+class DeliveryStore(BreakerStore, RefusalStore, Protocol):
     """Where deliveries wait and their fates are recorded, durably."""
 
     def due(self, *, now: float) -> tuple[Delivery, ...]:
@@ -49,6 +51,7 @@ class Outbox:
         clock: Callable[[], float],
         jitter: random.Random,
         give_up_after_s: float,
+        profiles: Mapping[str, Profile] | None = None,
     ) -> None:
         self._store = store
         self._destinations = destinations
@@ -58,6 +61,7 @@ class Outbox:
         self._give_up_after_s = give_up_after_s
         self._busy = {peer: threading.Lock() for peer in destinations}
         self._reach = {peer: Reach(store, each, clock, jitter) for peer, each in destinations.items()}
+        self._substituting = Substituting(store, profiles or {}, clock)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -94,6 +98,7 @@ class Outbox:
             self._busy[peer].release()
 
     def _deliver(self, due: Sequence[Delivery], destination: Destination) -> int:
+        due = self._substituting.sendable(due)
         wishes = self._wishes(due)
         sendable = [delivery for delivery in due if delivery.delivery_id in wishes]
         if not sendable:
@@ -101,7 +106,15 @@ class Outbox:
         arrived = 0
         try:
             with open_storage(destination, self._own_ae_title, set(wishes.values())) as sender:
-                arrived = self._send_in_order(sendable, sender)
+                refused = dict.fromkeys(
+                    sender.refused_classes, f"{destination} accepts none of its presentation contexts"
+                )
+                arrived = self._send_in_order(self._substituting.sendable(sendable, refused), sender)
+        except NothingAccepted as error:
+            self._reach[destination.name].answered()
+            refused = {delivery.sop_class_uid: str(error) for delivery in sendable}
+            for delivery in self._substituting.sendable(sendable, refused):
+                self._fail([delivery], error)
         except DeliveryError as error:  # there was no association: nothing has been sent
             self._unreached(sendable, error)
         return arrived
@@ -132,7 +145,7 @@ class Outbox:
         """
         arrived = 0
         waiting_jobs: set[int] = set()
-        reach = self._reach[due[0].peer]
+        reach = self._reach[sender.peer]
         for index, delivery in enumerate(due):
             if self._stopping.is_set():
                 break
@@ -142,7 +155,10 @@ class Outbox:
                 status = sender.send(delivery.path)
             except ObjectRejected as error:
                 reach.answered()
-                self._fail([delivery], error)
+                if isinstance(error, SopClassRefused):
+                    waiting_jobs |= self._made_anew(due[index:], error)
+                if delivery.job_id not in waiting_jobs:
+                    self._fail([delivery], error)
             except DeliveryError as error:
                 waiting_jobs.add(delivery.job_id)
                 # what is refused in vain is given up alone: it stands in the way of those behind it no more
@@ -158,6 +174,11 @@ class Outbox:
                 self._store.sent(delivery.delivery_id, status=status, now=self._clock())
                 arrived += 1
         return arrived
+
+    def _made_anew(self, due: Sequence[Delivery], error: SopClassRefused) -> set[int]:
+        """The jobs of which nothing is sent now, since the worker makes them anew."""
+        left = self._substituting.sendable(due, {error.sop_class_uid: str(error)})
+        return {delivery.job_id for delivery in due} - {delivery.job_id for delivery in left}
 
     def _fail(self, deliveries: Sequence[Delivery], error: DeliveryError) -> None:
         """Put all off to one time, so that they come again in their order; or give up those that are tried in vain."""

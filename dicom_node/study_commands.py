@@ -106,7 +106,7 @@ def _settings(config: Path) -> Settings:
 def _destinations(settings: Settings, store: Store) -> tuple[DestinationStatus, ...]:
     """Those of the configuration, then those it does not name any more."""
     idle = {name: DestinationStatus(name, 0, None, "", None) for name in settings.deliver.peers}
-    return tuple((idle | {each.peer: each for each in store.destinations()}).values())
+    return tuple((idle | {each.peer: each for each in store.destinations(now=time.time())}).values())
 
 
 def _show(told: str | Iterable[Table]) -> None:

@@ -68,6 +68,7 @@ class Status:
 REACTIONS: dict[Answer, str] = {
     Answer.ARRIVED: "The object has arrived; a status other than 0000 is written to the log.",
     Answer.LATER: "The object and those of its analysis after it are sent again later, as after a failure below.",
+    Answer.NOT_ITS_CLASS: "The peer refuses the SOP class: another takes its place, or the object is given up.",
     Answer.NEVER: "The object is given up, with the status as its reason; a person must look.",
 }
 _RETRIED = (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.job import JobState
+from dicom_node.domain.refusal import Substitution
 
 #: The state of a study of which everything received is no image, so that it has no job.
 NOTHING_TO_ANALYSE = "nothing to analyse"
@@ -41,6 +42,8 @@ class DestinationStatus:
     reason: str
     #: When it is tried again; None when nothing is to be.
     next_try_at: float | None
+    #: SOP classes that it refused of late and that something takes the place of.
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ class StudyHistory:
     study: StudyStatus
     jobs: tuple[JobStatus, ...]
     events: tuple[Event, ...]
+    #: What was made anew for peers that refuse a SOP class, or is to be.
+    substitutions: tuple[Substitution, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from dicom_node.domain.breaker import CLOSED, Breaker
+from dicom_node.domain.refusal import REMEMBERED_S
 from dicom_node.domain.status import DestinationStatus
 from dicom_node.store.database import Row
 from dicom_node.store.ledger import Ledger
@@ -43,8 +46,8 @@ class Reachability(Ledger):
             self._run("release_waiting", peer=peer, now=now)
             return self._waiting(peer)
 
-    def destinations(self) -> tuple[DestinationStatus, ...]:
-        """Every peer that something waits for or that cannot be reached, by name."""
+    def destinations(self, *, now: float) -> tuple[DestinationStatus, ...]:
+        """Every peer that something waits for, that cannot be reached, or that refused something of late, by name."""
         return tuple(
             DestinationStatus(
                 peer=row["peer"],
@@ -52,8 +55,9 @@ class Reachability(Ledger):
                 unreachable_since=row["since"],
                 reason=row["reason"] or "",
                 next_try_at=row["next_try_at"],
+                refused=tuple(json.loads(row["refused"])),
             )
-            for row in self._run("destinations")
+            for row in self._run("destinations", after=now - REMEMBERED_S)
         )
 
     def _waiting(self, peer: str) -> int:

@@ -15,20 +15,20 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from dicom_node.domain.delivery import EarlierReport, Outgoing
+from dicom_node.domain.delivery import DeliveryState, EarlierReport, Outgoing
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
 from dicom_node.store import rows
 from dicom_node.store.calls import Calls
 from dicom_node.store.database import Database, Row
-from dicom_node.store.deliveries import Deliveries
 from dicom_node.store.ledger import check_job_step
 from dicom_node.store.overview import Overview
 from dicom_node.store.reachability import Reachability
 from dicom_node.store.removal import Removal
 from dicom_node.store.requests import Requests
 from dicom_node.store.statements import named_queries, sql_text
+from dicom_node.store.substitutions import Substitutions
 
 _QUERIES = named_queries(sql_text("queries.sql"))
 #: SQL files that bring a database from version n to n + 1, in order.
@@ -45,7 +45,7 @@ class Receipt(StrEnum):
     CONFLICT = "conflict"
 
 
-class Store(Deliveries, Reachability, Requests, Removal, Overview):
+class Store(Substitutions, Reachability, Requests, Removal, Overview):
     """One open database. Every method raises StoreError when the database refuses."""
 
     def __init__(self, database: Database) -> None:
@@ -112,6 +112,7 @@ class Store(Deliveries, Reachability, Requests, Removal, Overview):
             check_job_step(waiting, JobState.RUNNING)
             job_id = waiting["job_id"]
             [job] = self._run("lease_job", job_id=job_id, worker=worker, lease_until=now + lease_s)
+            self._run("claim_substitutions", job_id=job_id, worker=worker)
             self._event(job["study_instance_uid"], job_id, JobState.RUNNING, f"claimed by worker {worker}", now)
             return rows.job_of(job)
 
@@ -130,8 +131,9 @@ class Store(Deliveries, Reachability, Requests, Removal, Overview):
     ) -> bool:  # fmt: skip
         """The analysis is made: record its outcome, its `summary` (JSON text) and its results, in sending order.
 
-        Each result is to be delivered to its peers. False, and nothing is written, when the lease is not this
-        worker's any more.
+        Each result is to be delivered to its peers; of a job that is made anew, to those it is made anew for, and only
+        what was not on its way to them before. False, and nothing is written, when the lease is not this worker's any
+        more.
         """
         with self._database.change():
             job = self._leased(job_id, worker)
@@ -139,16 +141,14 @@ class Store(Deliveries, Reachability, Requests, Removal, Overview):
                 return False
             self._run("note_outcome", job_id=job_id, outcome=outcome, summary=summary)
             self._run("note_finished", job_id=job_id, now=now)
+            only = self.made_anew_for(job_id, worker)
             for each in results:
-                [added] = self._run("add_result", job_id=job_id, **rows.result_columns(each.result))
-                for peer in each.peers:
-                    self._run("add_delivery", job_id=job_id, result_id=added["result_id"], peer=peer, now=now)
-            peers = dict.fromkeys(peer for each in results for peer in each.peers)
-            if peers:
-                reason = f"{len(results)} results on their way to {', '.join(peers)}"
-                self._move(job, JobState.DELIVERING, reason, now)
-            else:
-                self._move(job, JobState.DONE, "nobody to send results to" if results else "no results to send", now)
+                known = self._known(job_id, each) if only else None
+                [row] = [known] if known else self._run("add_result", job_id=job_id, **rows.result_columns(each.result))
+                for peer in (peer for peer in each.peers if not only or peer in only):
+                    self._run("add_delivery", job_id=job_id, result_id=row["result_id"], peer=peer, now=now)
+            self._run("note_substitutions", job_id=job_id, worker=worker, now=now)
+            self._to_be_delivered(job, results, now)
             return True
 
     def earlier_reports(self, study_instance_uid: str, *, before_job: int) -> tuple[EarlierReport, ...]:
@@ -175,10 +175,28 @@ class Store(Deliveries, Reachability, Requests, Removal, Overview):
             self._run("note_finished", job_id=job_id, now=now)
             return True
 
+    def _known(self, job_id: int, outgoing: Outgoing) -> Row | None:
+        return self._row("result_of_job", job_id=job_id, sop_instance_uid=outgoing.result.sop_instance_uid)
+
+    def _to_be_delivered(self, job: Row, results: Sequence[Outgoing], now: float) -> None:
+        left = [row["peer"] for row in self._run("peers_to_make_anew_for", job_id=job["job_id"])]
+        if left:  # asked for after the worker took the job
+            self._make_anew(job, ", ".join(left), now)
+            return
+        fates = self._fates(job["job_id"])
+        waiting = dict.fromkeys(fate["peer"] for fate in fates if fate["state"] == DeliveryState.PENDING)
+        if waiting:
+            self._move(job, JobState.DELIVERING, f"{len(results)} results on their way to {', '.join(waiting)}", now)
+        elif fates:
+            self._conclude(job, fates, now)
+        else:
+            self._move(job, JobState.DONE, "nobody to send results to" if results else "no results to send", now)
+
     def _image_arrived(self, study_instance_uid: str, now: float) -> None:
         job = self._row("newest_job", study_instance_uid=study_instance_uid)
         state = None if job is None else JobState(job["state"])
-        if job is None or state not in (JobState.RECEIVING, JobState.READY):
+        is_left = job is not None and state is JobState.READY and self._leave_to_a_later_job(job, now)
+        if job is None or is_left or state not in (JobState.RECEIVING, JobState.READY):
             reason = "first image" if job is None else f"late image, when job {job['job_id']} was {state}"
             [job] = self._run(
                 "open_job", study_instance_uid=study_instance_uid, state=JobState.RECEIVING, reason=reason, now=now

@@ -88,14 +88,14 @@ def test_who_has_results_sent_again_does_not_wait_for_the_probe(store):
 def test_each_destination_tells_how_it_stands(store):
     """Waiting, since when, why, and when next; one that answers and has nothing to get is not there."""
     store.peer_fails("PACS", OPEN, now=320.0)
-    assert store.destinations() == (
+    assert store.destinations(now=400.0) == (
         DestinationStatus("ARCHIVE", 2, None, "", 210.0),
         DestinationStatus("PACS", 3, 300.0, "no connection", 330.0),
     )
     for delivery in store.due(now=400.0):
         store.sent(delivery.delivery_id, status=0, now=400.0)
     store.peer_answers("PACS", now=400.0)
-    assert store.destinations() == ()
+    assert store.destinations(now=400.0) == ()
 
 
 def test_times_are_told_to_machines_as_text():

@@ -80,7 +80,7 @@ def test_a_study_is_shown_in_full(store, config):
 def test_destinations_are_shown_with_what_keeps_them_waiting(store, config):
     """With the studies, or alone; one that nothing waits for is named, too."""
     assert json.loads(ask("status", "--destinations", "--config", config, "--json")) == [
-        {"peer": "PACS", "waiting": 0, "unreachable_since": None, "reason": "", "next_try_at": None}
+        {"peer": "PACS", "waiting": 0, "unreachable_since": None, "reason": "", "next_try_at": None, "refused": []}
     ]
     answered(store, "SR")
     store.peer_fails("PACS", Breaker(3, since=300.0, reason="no connection", next_try_at=330.0), now=320.0)
