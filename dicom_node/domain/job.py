@@ -29,10 +29,8 @@ class JobState(StrEnum):
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.RECEIVING: frozenset({JobState.READY}),
     # back to RECEIVING: a late image came before a worker did
-    # to the last three: late images came before its results were made anew, and the job they open makes them
-    JobState.READY: frozenset(
-        {JobState.RUNNING, JobState.RECEIVING, JobState.DELIVERING, JobState.DONE, JobState.FAILED}
-    ),
+    # to DELIVERING: late images came before its results were made anew, and the job they open makes them
+    JobState.READY: frozenset({JobState.RUNNING, JobState.RECEIVING, JobState.DELIVERING}),
     # back to READY: its lease ran out, or it failed and may be tried again
     JobState.RUNNING: frozenset({JobState.DELIVERING, JobState.DONE, JobState.READY, JobState.HELD, JobState.FAILED}),
     # back to READY: a peer refuses a SOP class of its results, which are made anew for it

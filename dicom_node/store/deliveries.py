@@ -113,7 +113,8 @@ class Deliveries(Ledger):
             first = f"{dead[0]['modality']} to {dead[0]['peer']}: {dead[0]['reason']}"
             self._move(job, JobState.FAILED, f"{len(dead)} of {len(fates)} deliveries are dead; {first}", now)
         else:
-            self._move(job, JobState.DONE, f"all {len(fates)} deliveries arrived", now)
+            told = f"all {len(fates)} deliveries arrived" if fates else "nothing of it is to be sent any more"
+            self._move(job, JobState.DONE, told, now)
 
     def _delivery(self, delivery_id: int) -> Row:
         delivery = self._row("delivery_by_id", delivery_id=delivery_id)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.job import JobState
 from dicom_node.domain.refusal import REMEMBERED_S, Refusal
 from dicom_node.store.database import Row
@@ -79,11 +78,6 @@ class Substitutions(Deliveries):
         if not self._run("peers_to_make_anew_for", job_id=job["job_id"]):
             return False
         self._run("drop_substitutions", job_id=job["job_id"])
-        fates = self._fates(job["job_id"])
-        if any(fate["state"] == DeliveryState.PENDING for fate in fates):
-            self._move(job, JobState.DELIVERING, "a later job makes what was to be made anew", now)
-        elif fates:
-            self._conclude(job, fates, now)
-        else:
-            self._move(job, JobState.DONE, "a later job makes what was to be made anew", now)
+        self._move(job, JobState.DELIVERING, "a later job makes what was to be made anew", now)
+        self._close_if_decided(self._job(job["job_id"]), now)
         return True
