@@ -19,6 +19,7 @@ from dicom_node.domain.errors import DeliveryError, NothingAccepted, ObjectRejec
 from dicom_node.reach import BreakerStore, Reach
 from dicom_node.storage_scu import ContextWish, StorageSender, context_wish, open_storage
 from dicom_node.substituting import RefusalStore, Substituting
+from sr_writer.created import name_of_kind
 from sr_writer.profiles import Profile
 
 _LOGGER = logging.getLogger(__name__)
@@ -106,9 +107,7 @@ class Outbox:
         arrived = 0
         try:
             with open_storage(destination, self._own_ae_title, set(wishes.values())) as sender:
-                refused = dict.fromkeys(
-                    sender.refused_classes, f"{destination} accepts none of its presentation contexts"
-                )
+                refused = {uid: f"{destination} accepts no {name_of_kind(uid)}" for uid in sender.refused_classes}
                 arrived = self._send_in_order(self._substituting.sendable(sendable, refused), sender)
         except NothingAccepted as error:
             self._reach[destination.name].answered()

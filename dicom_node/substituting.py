@@ -27,7 +27,7 @@ class RefusalStore(Protocol):
     def remember(self, peer: str, refusals: Collection[Refusal], *, now: float) -> None:
         """The peer refuses these SOP classes."""
 
-    def replace(self, job_id: int, peer: str, refusal: Refusal, *, now: float) -> bool:
+    def replace(self, job_id: int, peer: str, refusals: Collection[Refusal], *, now: float) -> bool:
         """Have what is on its way to the peer of a job made anew."""
 
 
@@ -55,9 +55,12 @@ class Substituting:
         if new:
             self._store.remember(peer, new, now=now)
             self._tell(peer, new)
-        anew = {each.job_id: refusals[each.sop_class_uid] for each in due if each.sop_class_uid in refusals}
-        for job_id, refusal in anew.items():
-            self._store.replace(job_id, peer, refusal, now=now)
+        anew: dict[int, list[Refusal]] = {}
+        for each in due:
+            if each.sop_class_uid in refusals:
+                anew.setdefault(each.job_id, []).append(refusals[each.sop_class_uid])
+        for job_id, reasons_of_job in anew.items():
+            self._store.replace(job_id, peer, tuple(dict.fromkeys(reasons_of_job)), now=now)
         return tuple(each for each in due if each.job_id not in anew)
 
     def _with_substitute(self, peer: str, reasons: Mapping[str, str]) -> dict[str, Refusal]:

@@ -31,8 +31,9 @@ class Substitutions(Deliveries):
             for each in refusals:
                 self._run("remember_refusal", peer=peer, sop_class_uid=each.sop_class_uid, reason=each.reason, now=now)
 
-    def replace(self, job_id: int, peer: str, refusal: Refusal, *, now: float) -> bool:
-        """Have what is on its way to the peer of a job made anew; False when nothing of it is on its way.
+    def replace(self, job_id: int, peer: str, refusals: Collection[Refusal], *, now: float) -> bool:
+        """Have what is on its way to the peer of a job made anew, without what it refuses; False when nothing of it is
+        on its way.
 
         Where the study has a later job, that one makes the peer's results, and nothing is made anew.
         """
@@ -44,21 +45,11 @@ class Substitutions(Deliveries):
             job = self._job(job_id)
             newest = self._row("newest_job", study_instance_uid=job["study_instance_uid"])
             is_newest = newest is not None and newest["job_id"] == job_id
-            told = f"{refusal.reason}; " + (
-                f"in its place: {refusal.in_its_place}" if is_newest else "a later job makes what takes its place"
-            )
             objects = ", ".join(row["modality"] for row in waiting)
-            self._event(job["study_instance_uid"], job_id, "replaced", f"{objects} to {peer}: {told}", now)
+            told = f"{objects} to {peer}: {_told(refusals)}" + ("" if is_newest else "; a later job makes it")
+            self._event(job["study_instance_uid"], job_id, "replaced", told, now)
             if is_newest:
-                self._run(
-                    "ask_for_substitution",
-                    job_id=job_id, peer=peer, sop_class_uid=refusal.sop_class_uid,
-                    in_its_place=refusal.in_its_place, now=now,
-                )  # fmt: skip
-                if (
-                    job["state"] == JobState.DELIVERING
-                ):  # else it is at the worker for another peer, and comes back there
-                    self._make_anew(job, peer, now)
+                self._ask_for(job, peer, refusals, now)
             else:
                 self._close_if_decided(job, now)
             return True
@@ -66,6 +57,20 @@ class Substitutions(Deliveries):
     def made_anew_for(self, job_id: int, worker: str) -> tuple[str, ...]:
         """The peers that the worker makes results of the job anew for; none: it makes them for everybody."""
         return tuple(row["peer"] for row in self._run("peers_of_substitutions", job_id=job_id, worker=worker))
+
+    def _ask_for(self, job: Row, peer: str, refusals: Collection[Refusal], now: float) -> None:
+        for each in refusals:
+            self._run(
+                "ask_for_substitution",
+                job_id=job["job_id"],
+                peer=peer,
+                sop_class_uid=each.sop_class_uid,
+                in_its_place=each.in_its_place,
+                now=now,
+            )
+        # in any other state it is the worker's already, for another peer, and comes back to it
+        if job["state"] == JobState.DELIVERING:
+            self._make_anew(job, peer, now)
 
     def _make_anew(self, job: Row, peers: str, now: float) -> None:
         """The job goes to the worker once more, with all its attempts."""
@@ -81,3 +86,7 @@ class Substitutions(Deliveries):
         self._move(job, JobState.DELIVERING, "a later job makes what was to be made anew", now)
         self._close_if_decided(self._job(job["job_id"]), now)
         return True
+
+
+def _told(refusals: Collection[Refusal]) -> str:
+    return "; ".join(f"{each.reason}, in its place: {each.in_its_place}" for each in refusals)

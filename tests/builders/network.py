@@ -87,7 +87,6 @@ class MemoryDeliveries:
     buried: dict[int, str] = field(default_factory=dict)
     breakers: dict[str, Breaker] = field(default_factory=dict)
     refusals: dict[str, dict[str, Refusal]] = field(default_factory=dict)
-    replaced: list[tuple[int, str, str]] = field(default_factory=list)
 
     def add(self, path: Path, *, peer: str, job_id: int = 1, sop_class_uid: str = "") -> int:
         """A delivery that is due at once; its ID."""
@@ -130,13 +129,11 @@ class MemoryDeliveries:
         """For good."""
         self.refusals.setdefault(peer, {}).update({each.sop_class_uid: each for each in refusals})
 
-    def replace(self, job_id: int, peer: str, refusal: Refusal, *, now: float) -> bool:
+    def replace(self, job_id: int, peer: str, refusals: Collection[Refusal], *, now: float) -> bool:
         """Take back what waits of the job."""
         taken = [key for key, each in self.waiting.items() if (each.job_id, each.peer) == (job_id, peer)]
         for key in taken:
             del self.waiting[key]
-        if taken:
-            self.replaced.append((job_id, peer, refusal.sop_class_uid))
         return bool(taken)
 
     def sent(self, delivery_id: int, *, status: int, now: float) -> None:

@@ -198,11 +198,12 @@ def test_all_that_an_association_refuses_is_learnt_at_once(pacs, line):
     node = line(peer)
     uid = node.answer("first")
     assert node.analyses == 2
-    assert {each.sop_class_uid for each in node.store.history(uid).substitutions} <= {LABEL_MAP, SR_3D}
+    assert {each.sop_class_uid for each in node.store.history(uid).substitutions} == {LABEL_MAP, SR_3D}
     assert all(each.made_at for each in node.store.history(uid).substitutions)
     [told] = [event.reason for event in node.store.events(uid) if event.action == "replaced"]
     assert told.startswith("SEG, SR, PR to pacs: ")
-    assert "in its place: " in told
+    assert "accepts no Label Map Segmentation Storage, in its place: Segmentation Storage, BINARY" in told
+    assert "accepts no Comprehensive 3D SR Storage, in its place: Comprehensive SR Storage" in told
 
 
 def test_it_is_told_once_in_the_log_for_each_class(pacs, line, caplog):

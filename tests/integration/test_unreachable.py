@@ -53,9 +53,9 @@ def peer():
     """Starts peers, each with its handlers, and stops them."""
     entities = []
 
-    def start(name, *handlers):
+    def start(name, *handlers, sop_class=MR):
         entity = AE(ae_title="PEER")
-        entity.add_supported_context(MR, [ExplicitVRLittleEndian])
+        entity.add_supported_context(sop_class, [ExplicitVRLittleEndian])
         port = free_port()
         entity.start_server((HOST, port), block=False, evt_handlers=list(handlers))
         entities.append(entity)
@@ -175,6 +175,18 @@ def test_an_object_that_ends_every_association_does_not_keep_the_breaker_open(pe
     deliveries.add(paths[2], peer="peer", job_id=3)
     assert outbox.deliver_due_to("peer") == 2
     assert deliveries.waiting.keys() == {1}
+
+
+def test_a_peer_that_is_back_and_takes_nothing_is_reachable(deliveries, clock, paths, peer):
+    """Its refusal is an answer: what is refused is dead, and the breaker closed."""
+    gone = Destination("gone", "PEER", HOST, free_port())
+    deliveries.add(paths[0], peer="gone")
+    opened(outbox_for(deliveries, clock, gone), deliveries, clock, "gone")
+    clock.now += 600.0
+    there = Destination("gone", "PEER", HOST, peer("gone", sop_class="1.2.840.10008.1.1").port)
+    assert outbox_for(deliveries, clock, there).deliver_due_to("gone") == 0
+    assert deliveries.breakers == {}
+    assert "none of the SOP classes" in deliveries.buried[1]
 
 
 def test_one_dead_among_three_costs_the_others_nothing(peer, deliveries, clock, paths):

@@ -55,7 +55,7 @@ def refused(store):
     """A job of two peers of which one has refused the SEG, and is to get something else."""
     job = delivering(store, "SEG", "SR", "PR", peers=("PACS", "ARCHIVE"))
     store.remember("PACS", [REFUSAL], now=300.0)
-    assert store.replace(job.job_id, "PACS", REFUSAL, now=300.0)
+    assert store.replace(job.job_id, "PACS", [REFUSAL], now=300.0)
     return job
 
 
@@ -72,9 +72,9 @@ def test_what_is_on_its_way_to_the_peer_is_taken_back_and_the_job_made_anew(stor
     """The other peer's goes on; a second time there is nothing to take back; the events say why."""
     assert on_their_way(store) == [("ARCHIVE", "SEG1"), ("ARCHIVE", "SR1"), ("ARCHIVE", "PR1")]
     assert state(store) == JobState.READY
-    assert not store.replace(refused.job_id, "PACS", REFUSAL, now=301.0)
+    assert not store.replace(refused.job_id, "PACS", [REFUSAL], now=301.0)
     told = {event.action: event.reason for event in store.events(STUDY)}
-    assert told["replaced"] == "SEG, SR, PR to PACS: it takes none; in its place: Segmentation Storage, BINARY"
+    assert told["replaced"] == "SEG, SR, PR to PACS: it takes none, in its place: Segmentation Storage, BINARY"
     assert "made anew for PACS" in told["ready"]
 
 
@@ -83,7 +83,7 @@ def test_only_what_the_peer_has_not_is_sent_and_nobody_else_gets_anything(store)
     job = delivering(store, "PR", "SEG", "SR", peers=("PACS", "ARCHIVE"))
     arrived = next(each for each in store.due(now=300.0) if each.peer == "PACS")
     store.sent(arrived.delivery_id, status=0, now=300.0)
-    store.replace(job.job_id, "PACS", REFUSAL, now=300.0)
+    store.replace(job.job_id, "PACS", [REFUSAL], now=300.0)
     anew = claim(store)
     assert (anew.job_id, anew.attempt) == (job.job_id, 1)
     assert store.made_anew_for(job.job_id, "w2") == ("PACS",)
@@ -108,7 +108,7 @@ def test_a_job_at_the_worker_is_not_closed_by_its_last_delivery(store, refused):
 def test_what_is_refused_while_the_worker_works_is_made_after_that(store, refused):
     """The worker did not know of it when it began."""
     anew = claim(store)
-    assert store.replace(refused.job_id, "ARCHIVE", OTHER_REFUSAL, now=405.0)
+    assert store.replace(refused.job_id, "ARCHIVE", [OTHER_REFUSAL], now=405.0)
     assert store.made_anew_for(refused.job_id, "w2") == ("PACS",)
     assert finish(store, anew, "BINARY", "SR")
     assert state(store) == JobState.READY
@@ -155,10 +155,10 @@ def test_a_job_that_is_not_the_newest_is_not_made_anew(store):
     """The newest makes everything for the peer, without what it refuses."""
     job = delivering(store, "SEG", "SR", peers=("PACS",))
     receive(store, 9, now=300.0)
-    assert store.replace(job.job_id, "PACS", REFUSAL, now=310.0)
+    assert store.replace(job.job_id, "PACS", [REFUSAL], now=310.0)
     old, new = store.history(STUDY).jobs
     assert (old.state, new.state) == (JobState.DONE, JobState.RECEIVING)
-    assert "a later job makes" in store.events(STUDY)[-2].reason
+    assert "; a later job makes it" in store.events(STUDY)[-2].reason
 
 
 def test_the_study_shows_what_was_substituted(store, refused):

@@ -99,7 +99,7 @@ def test_what_is_made_anew_for_one_peer_touches_nothing_of_the_others(store, tmp
     first = worker_of(store, tmp_path, clock, lambda _s, _p, when, _e: analysed(when, ("PACS", "ARCHIVE")))
     assert first.take_one()
     [to_pacs, to_archive] = store.due(now=1000.0)
-    store.replace(to_pacs.job_id, "PACS", Refusal("1.2", "no", "another"), now=1000.0)
+    store.replace(to_pacs.job_id, "PACS", [Refusal("1.2", "no", "another")], now=1000.0)
     clock.now += 60.0
 
     def analyse(_study, _paths, when, _earlier):
