@@ -78,6 +78,7 @@ class Node:
             clock,
             jitter,
             give_up_after_s,
+            {destination.peer: destination.wanted for destination in settings.deliver.to},
         )
         self._calls = CallBook(self.store.calls)
         receiver = Receiver(self._spool, self.store, classify, urgency_rules(settings))

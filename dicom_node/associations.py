@@ -19,7 +19,7 @@ from pynetdicom.presentation import PresentationContext
 
 from dicom_node.answers import Answer, answer_of
 from dicom_node.domain.delivery import Destination
-from dicom_node.domain.errors import DeliveryError, PeerRefused, PeerUnreachable
+from dicom_node.domain.errors import DeliveryError, NothingAccepted, PeerRefused, PeerUnreachable
 from dicom_node.tls import client_tls
 from sr_writer.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -114,7 +114,7 @@ def _why_not(
             transient=answer.result == _TRANSIENT_REJECTION,
         )
     if answer is not None and not association.accepted_contexts:
-        return PeerRefused(f"{destination} accepts none of the SOP classes we would send", transient=False)
+        return NothingAccepted(f"{destination} accepts none of the SOP classes we would send")
     doubt = "; does it believe this node's certificate?" if destination.tls else ""
     return PeerUnreachable(f"{destination} broke off or did not answer the association request{doubt}")
 

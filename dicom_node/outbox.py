@@ -13,14 +13,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
+from dicom_node.domain.breaker import in_probing_order
 from dicom_node.domain.delivery import Delivery, Destination, is_in_vain, retry_delay_s
-from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerUnreachable
+from dicom_node.domain.errors import DeliveryError, NothingAccepted, ObjectRejected, PeerUnreachable, SopClassRefused
+from dicom_node.reach import BreakerStore, Reach
 from dicom_node.storage_scu import ContextWish, StorageSender, context_wish, open_storage
+from dicom_node.substituting import RefusalStore, Substituting
+from sr_writer.created import name_of_kind
+from sr_writer.profiles import Profile
 
 _LOGGER = logging.getLogger(__name__)
 
 
-class DeliveryStore(Protocol):
+class DeliveryStore(BreakerStore, RefusalStore, Protocol):
     """Where deliveries wait and their fates are recorded, durably."""
 
     def due(self, *, now: float) -> tuple[Delivery, ...]:
@@ -47,6 +52,7 @@ class Outbox:
         clock: Callable[[], float],
         jitter: random.Random,
         give_up_after_s: float,
+        profiles: Mapping[str, Profile] | None = None,
     ) -> None:
         self._store = store
         self._destinations = destinations
@@ -55,6 +61,8 @@ class Outbox:
         self._jitter = jitter
         self._give_up_after_s = give_up_after_s
         self._busy = {peer: threading.Lock() for peer in destinations}
+        self._reach = {peer: Reach(store, each, clock, jitter) for peer, each in destinations.items()}
+        self._substituting = Substituting(store, profiles or {}, clock)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -83,12 +91,15 @@ class Outbox:
         if not self._busy[peer].acquire(blocking=False):
             return 0
         try:
-            due = [delivery for delivery in self._store.due(now=self._clock()) if delivery.peer == peer]
-            return self._deliver(due, self._destinations[peer])
+            if not self._reach[peer].may_try():
+                return 0
+            due = tuple(delivery for delivery in self._store.due(now=self._clock()) if delivery.peer == peer)
+            return self._deliver(in_probing_order(due) if self._reach[peer].is_open else due, self._destinations[peer])
         finally:
             self._busy[peer].release()
 
     def _deliver(self, due: Sequence[Delivery], destination: Destination) -> int:
+        due = self._substituting.sendable(due)
         wishes = self._wishes(due)
         sendable = [delivery for delivery in due if delivery.delivery_id in wishes]
         if not sendable:
@@ -96,10 +107,23 @@ class Outbox:
         arrived = 0
         try:
             with open_storage(destination, self._own_ae_title, set(wishes.values())) as sender:
-                arrived = self._send_in_order(sendable, sender)
+                refused = {uid: f"{destination} accepts no {name_of_kind(uid)}" for uid in sender.refused_classes}
+                arrived = self._send_in_order(self._substituting.sendable(sendable, refused), sender)
+        except NothingAccepted as error:
+            self._reach[destination.name].answered()
+            refused = {delivery.sop_class_uid: str(error) for delivery in sendable}
+            for delivery in self._substituting.sendable(sendable, refused):
+                self._fail([delivery], error)
         except DeliveryError as error:  # there was no association: nothing has been sent
-            self._fail(sendable, error)
+            self._unreached(sendable, error)
         return arrived
+
+    def _unreached(self, due: Sequence[Delivery], error: DeliveryError) -> None:
+        """Put all off; where the breaker is open they wait as they are, for the peer and not each for itself."""
+        is_open = self._reach[due[0].peer].failed(str(error))
+        tried = [each for each in due if self._is_in_vain(each)] if is_open and error.retryable else due
+        if tried:
+            self._fail(tried, error)
 
     def _wishes(self, due: Iterable[Delivery]) -> dict[int, ContextWish]:
         """What each file needs, by delivery; a file that is gone is dead at once."""
@@ -120,6 +144,7 @@ class Outbox:
         """
         arrived = 0
         waiting_jobs: set[int] = set()
+        reach = self._reach[sender.peer]
         for index, delivery in enumerate(due):
             if self._stopping.is_set():
                 break
@@ -128,7 +153,11 @@ class Outbox:
             try:
                 status = sender.send(delivery.path)
             except ObjectRejected as error:
-                self._fail([delivery], error)
+                reach.answered()
+                if isinstance(error, SopClassRefused):
+                    waiting_jobs |= self._made_anew(due[index:], error)
+                if delivery.job_id not in waiting_jobs:
+                    self._fail([delivery], error)
             except DeliveryError as error:
                 waiting_jobs.add(delivery.job_id)
                 # what is refused in vain is given up alone: it stands in the way of those behind it no more
@@ -136,11 +165,19 @@ class Outbox:
                 behind = [] if is_last_try else [each for each in due[index + 1 :] if each.job_id == delivery.job_id]
                 self._fail([delivery, *behind], error)
                 if isinstance(error, PeerUnreachable):
+                    reach.failed(str(error))
                     break
+                reach.answered()
             else:
+                reach.answered()
                 self._store.sent(delivery.delivery_id, status=status, now=self._clock())
                 arrived += 1
         return arrived
+
+    def _made_anew(self, due: Sequence[Delivery], error: SopClassRefused) -> set[int]:
+        """The jobs of which nothing is sent now, since the worker makes them anew."""
+        left = self._substituting.sendable(due, {error.sop_class_uid: str(error)})
+        return {delivery.job_id for delivery in due} - {delivery.job_id for delivery in left}
 
     def _fail(self, deliveries: Sequence[Delivery], error: DeliveryError) -> None:
         """Put all off to one time, so that they come again in their order; or give up those that are tried in vain."""

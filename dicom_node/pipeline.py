@@ -6,13 +6,13 @@ It touches no network and no database; who calls it says where files come from a
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dicom_node.domain.delivery import EarlierReport
 from dicom_node.reader import LoadedStudy, LoadSettings, load_study
-from dicom_node.results import Addressed, Signed, results_for
+from dicom_node.results import Addressed, Signed, profiles_without, results_for
 from inference.cascade import Shelf, run_cascade
 from inference.findings import Analysis, HeatMap, StageRun, VolumeAnalysis
 from inference.quality import judge
@@ -36,6 +36,10 @@ class Engine:
     profiles: Mapping[Profile, tuple[str, ...]]
     #: Makes the heat maps of a volume's answers; None: there are none.
     explain: Explain | None = None
+
+    def without(self, refused: Mapping[str, Collection[str]]) -> Engine:
+        """The same for destinations that refuse SOP classes, by name."""
+        return replace(self, profiles=profiles_without(self.profiles, refused))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
@@ -16,6 +16,7 @@ from dicom_node.faults import type_and_place
 from dicom_node.summary import StudySummary, summarise
 from inference.findings import Analysis, Outcome, StageRun, Task
 from sr_writer.encode import encode
+from sr_writer.fallback import without
 from sr_writer.profiles import Profile
 from sr_writer.provenance import Equipment, Predecessor
 
@@ -59,6 +60,20 @@ def results_for(
             destinations[uid] = (*destinations.get(uid, ()), *names)
     ordered = sorted(objects, key=lambda uid: objects[uid][0])
     return tuple(Addressed(objects[uid][1], destinations[uid]) for uid in ordered)
+
+
+def profiles_without(
+    profiles: Mapping[Profile, tuple[str, ...]], refused: Mapping[str, Collection[str]]
+) -> Mapping[Profile, tuple[str, ...]]:
+    """What is made, and for whom, where destinations refuse SOP classes (`refused`, by name)."""
+    left: dict[Profile, tuple[str, ...]] = {}
+    for profile, names in profiles.items():
+        if not names:
+            left[profile] = ()
+        for name in names:
+            wanted = without(profile, refused.get(name, ()))
+            left[wanted] = (*left.get(wanted, ()), name)
+    return left
 
 
 def _by_history(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -24,8 +25,9 @@ from pynetdicom.presentation import PresentationContext, build_context
 from dicom_node.answers import Answer, answer_of
 from dicom_node.associations import open_association
 from dicom_node.domain.delivery import Destination
-from dicom_node.domain.errors import ObjectRejected, PeerRefused, PeerUnreachable
+from dicom_node.domain.errors import ObjectRejected, PeerRefused, PeerUnreachable, SopClassRefused
 from dicom_node.transfer_syntaxes import UNCOMPRESSED
+from sr_writer.created import name_of_kind
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -66,10 +68,22 @@ class StorageSender:
             (str(context.abstract_syntax), str(context.transfer_syntax[0])) for context in association.accepted_contexts
         }
 
+    @property
+    def peer(self) -> str:
+        """The destination's name in the configuration."""
+        return self._destination.name
+
+    @property
+    def refused_classes(self) -> frozenset[str]:
+        """The SOP classes that were proposed, and accepted in no transfer syntax."""
+        refused = {str(context.abstract_syntax) for context in self._association.rejected_contexts}
+        return frozenset(refused - {sop_class_uid for sop_class_uid, _ in self._accepted})
+
     def send(self, path: Path) -> int:
         """Store the object at `path` at the peer; the status, success or warning.
 
-        Raises PeerUnreachable (retry, on a new association), PeerRefused (retry later) or ObjectRejected (final).
+        Raises PeerUnreachable (retry, on a new association), PeerRefused (retry later), SopClassRefused (something
+        else may take its place) or ObjectRejected (final).
         """
         wish = context_wish(path)
         source = self._as_accepted(path, wish)
@@ -81,7 +95,7 @@ class StorageSender:
             response = self._association.send_c_store(source, msg_id=message_id, priority=_MEDIUM)
         except (ValueError, AttributeError, RuntimeError, OSError) as error:
             raise ObjectRejected(f"{path.name} cannot be sent to {self._destination}: {error}") from error
-        return self._judge(response, path)
+        return self._judge(response, path, wish)
 
     def _as_accepted(self, path: Path, wish: ContextWish) -> Path | Dataset:
         if (wish.sop_class_uid, wish.transfer_syntax_uid) in self._accepted:
@@ -89,23 +103,29 @@ class StorageSender:
         agreed = next((uid for uid in UNCOMPRESSED if (wish.sop_class_uid, uid) in self._accepted), None)
         if agreed is not None and wish.transfer_syntax_uid in UNCOMPRESSED:
             return dcmread(path)
-        raise ObjectRejected(
-            f"{self._destination} accepts no {UID(wish.sop_class_uid).name} in {UID(wish.transfer_syntax_uid).name}; "
+        told = (
+            f"{self._destination} accepts no {name_of_kind(wish.sop_class_uid)} "
+            f"in {UID(wish.transfer_syntax_uid).name}; "
             "have that SOP class allowed there, or leave it out of this destination's results"
         )
+        if wish.sop_class_uid in self.refused_classes:
+            raise SopClassRefused(told, wish.sop_class_uid)
+        raise ObjectRejected(told)
 
-    def _judge(self, response: Dataset, path: Path) -> int:
+    def _judge(self, response: Dataset, path: Path, wish: ContextWish) -> int:
         if response.get("Status") is None:
             # pynetdicom's way to say: time-out, abort or an invalid response; it may still think to be associated
             self._lost = True
             raise PeerUnreachable(f"{self._destination} gave no answer to {path.name}")
         status = int(response.Status)
         comment = f" ({response.ErrorComment})" if response.get("ErrorComment") else ""
-        answer = answer_of(status)
+        answer = answer_of(status, _tags(response.get("OffendingElement")))
         if answer is Answer.LATER:
             raise PeerRefused(f"{self._destination} cannot take {path.name} now: status 0x{status:04X}{comment}")
-        if answer is Answer.NEVER:
-            raise ObjectRejected(f"{self._destination} rejected {path.name}: status 0x{status:04X}{comment}")
+        if answer is not Answer.ARRIVED:
+            told = f"{self._destination} rejected {path.name}: status 0x{status:04X}{comment}"
+            is_for_class = answer is Answer.NOT_ITS_CLASS
+            raise SopClassRefused(told, wish.sop_class_uid) if is_for_class else ObjectRejected(told)
         if status:
             _LOGGER.info(
                 "%s took %s with warning 0x%04X%s",
@@ -116,6 +136,15 @@ class StorageSender:
                 extra={"action": "stored_with_warning"},
             )
         return status
+
+
+def _tags(offending: object) -> tuple[int, ...]:
+    """The values of an AT element: none, one tag, or several."""
+    if offending is None:
+        return ()
+    return (
+        (int(offending),) if isinstance(offending, int) else tuple(int(tag) for tag in cast(Iterable[int], offending))
+    )
 
 
 def storage_contexts(wishes: Collection[ContextWish]) -> list[PresentationContext]:

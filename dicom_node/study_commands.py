@@ -7,15 +7,16 @@ node finds it there.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
-from dicom_node import study_tables, tables
-from dicom_node.domain.status import Reply
+from dicom_node import destination_tables, study_tables, tables
+from dicom_node.domain.status import DestinationStatus, Reply
 from dicom_node.logs import configure_logging
 from dicom_node.settings import SHIPPED_CONFIG, Settings
 from dicom_node.store import Store
@@ -31,23 +32,28 @@ def status(
     config: ConfigOption = SHIPPED_CONFIG,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many studies.")] = 50,
     *,
+    of_destinations: Annotated[
+        bool, typer.Option("--destinations", help="Only how the peers stand that results go to.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """How every study stands: received, analysed, delivered, or why not; or one of them in full."""
-    with _store_of(_settings(config)) as store:
-        if study is None:
-            studies = store.studies(limit)
-        else:
+    """How every study stands: received, analysed, delivered, or why not; and who results wait for. Or one in full."""
+    settings = _settings(config)
+    with _store_of(settings) as store:
+        destinations = _destinations(settings, store)
+        if study is not None:
             history = store.history(study)
-    if study is None and as_json:
-        typer.echo(tables.status_json(studies))
-    elif study is None:
-        out_console.print(tables.status_table(studies))
+        elif not of_destinations:
+            studies = store.studies(limit)
+    if study is not None:
+        _show(study_tables.history_json(history) if as_json else study_tables.history_tables(history))
+    elif of_destinations and as_json:
+        _show(destination_tables.destinations_json(destinations))
     elif as_json:
-        typer.echo(study_tables.history_json(history))
+        _show(tables.status_json(studies))
     else:
-        for table in study_tables.history_tables(history):
-            out_console.print(table)
+        _show(() if of_destinations else (tables.status_table(studies),))
+        _show((destination_tables.destinations_table(destinations),))
 
 
 def retry(study: Study, config: ConfigOption, *, as_json: JsonOption = False) -> None:
@@ -95,6 +101,20 @@ def _settings(config: Path) -> Settings:
     settings = settings_of(config)
     configure_logging("warning")
     return settings
+
+
+def _destinations(settings: Settings, store: Store) -> tuple[DestinationStatus, ...]:
+    """Those of the configuration, then those it does not name any more."""
+    idle = {name: DestinationStatus(name, 0, None, "", None) for name in settings.deliver.peers}
+    return tuple((idle | {each.peer: each for each in store.destinations(now=time.time())}).values())
+
+
+def _show(told: str | Iterable[Table]) -> None:
+    if isinstance(told, str):
+        typer.echo(told)
+    else:
+        for table in told:
+            out_console.print(table)
 
 
 @contextmanager

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from rich.table import Table
 
 from dicom_node import tables
+from dicom_node.domain.refusal import Substitution
 from dicom_node.domain.status import DeliveryStatus, Reply, StudyHistory
 from inference.evaluation.figures import Table as Content
+from sr_writer.created import name_of_kind
 
-_TIMES = ("opened_at", "settled_at", "finished_at", "at")
+_TIMES = ("opened_at", "settled_at", "finished_at", "asked_at", "made_at", "at")
 
 
 def history_tables(history: StudyHistory) -> Iterator[Table]:
@@ -38,6 +40,8 @@ def history_tables(history: StudyHistory) -> Iterator[Table]:
         (str(job.job_id), *_delivery_cells(delivery)) for job in history.jobs for delivery in job.deliveries
     )
     yield tables.plain_table(Content("deliveries", ("job", "object", "peer", "state", "attempt", "reason"), deliveries))
+    if history.substitutions:
+        yield _substitutions(history.substitutions)
     events = tuple(
         (
             tables.time_text(event.at) or "",
@@ -55,6 +59,7 @@ def history_json(history: StudyHistory) -> str:
     record = {
         "study": tables.status_record(history.study),
         "jobs": [_with_times(asdict(job)) for job in history.jobs],
+        "substitutions": [_with_times(asdict(each)) for each in history.substitutions],
         "events": [_with_times(asdict(event)) for event in history.events],
     }
     return json.dumps(record, indent=2, default=str)
@@ -63,6 +68,20 @@ def history_json(history: StudyHistory) -> str:
 def reply_json(reply: Reply) -> str:
     """What came of a request."""
     return json.dumps(asdict(reply), indent=2)
+
+
+def _substitutions(substitutions: Sequence[Substitution]) -> Table:
+    rows = tuple(
+        (
+            str(each.job_id),
+            each.peer,
+            name_of_kind(each.sop_class_uid),
+            each.in_its_place,
+            tables.time_text(each.made_at) or "not yet",
+        )
+        for each in substitutions
+    )
+    return tables.plain_table(Content("made anew", ("job", "peer", "refuses", "in its place", "made"), rows))
 
 
 def _delivery_cells(delivery: DeliveryStatus) -> tuple[str, ...]:

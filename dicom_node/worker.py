@@ -94,7 +94,9 @@ class Worker:
         if not analysed.loaded.headers:
             self._hold(job, analysed)
             return
-        results = tuple(Outgoing(self._keep(study, each.dataset), each.destinations) for each in analysed.objects)
+        only = self._store.made_anew_for(job.job_id, self._name)
+        objects = [each for each in analysed.objects if not only or set(only).intersection(each.destinations)]
+        results = tuple(Outgoing(self._keep(study, each.dataset), each.destinations) for each in objects)
         kept = self._store.finish(
             job.job_id,
             self._name,

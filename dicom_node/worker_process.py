@@ -107,7 +107,9 @@ def _main(settings: Settings, connection: Connection) -> None:
         name=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
         store=store,
         results=Spool(settings.node.storage),
-        analyse=lambda study, paths, when, earlier: analyse_study(study, paths, engine, when, earlier),
+        analyse=lambda study, paths, when, earlier: analyse_study(
+            study, paths, engine.without(store.refused_classes(now=time.time())), when, earlier
+        ),
     )
     _LOGGER.info("The worker is ready", extra={"action": "worker_ready"})
     try:

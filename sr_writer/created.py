@@ -44,6 +44,12 @@ CREATED_KINDS: tuple[CreatedKind, ...] = (
         "always: found, not found, not attempted and failed are all reported",
     ),
     CreatedKind(
+        uid.ComprehensiveSRStorage,
+        "SR",
+        "exactly one",
+        "instead of the Comprehensive 3D SR, for a destination that refuses that; its content is the same",
+    ),
+    CreatedKind(
         uid.GrayscaleSoftcopyPresentationStateStorage,
         "PR",
         "one for each volume with findings, and for each Modality LUT of its images",
@@ -74,6 +80,13 @@ CREATED_KINDS: tuple[CreatedKind, ...] = (
         "always, for a destination that is configured for it",
     ),
 )
+
+
+def name_of_kind(sop_class_uid: str) -> str:
+    """The SOP class's name (PS3.6 A), also where pydicom has none yet."""
+    if sop_class_uid == LABEL_MAP_SEGMENTATION_STORAGE:
+        return "Label Map Segmentation Storage"
+    return uid.UID(sop_class_uid).name
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,10 +54,10 @@ def encode(
     provenance = provenance_of(analysis, sources, equipment, when)
     volumes = describe(analysis, provenance, profile.segment_per)
     segmentations = _segmentations(volumes, provenance, profile)
-    predecessor = _predecessor(earlier, segmentations, provenance)
+    predecessor = _predecessor(earlier, segmentations, provenance, profile)
     makers: Mapping[ResultKind, Callable[[], Iterable[Dataset]]] = {
         ResultKind.SEGMENTATION: segmentations.values,
-        ResultKind.REPORT: lambda: [report(analysis, volumes, segmentations, provenance, predecessor)],
+        ResultKind.REPORT: lambda: [report(analysis, volumes, segmentations, provenance, predecessor, profile)],
         ResultKind.PRESENTATION: lambda: [
             each for v in volumes if can_be_presented(v) for each in presentation_states(v, provenance)
         ],
@@ -73,13 +73,13 @@ def encode(
 
 
 def _predecessor(
-    earlier: Sequence[Predecessor], segmentations: Mapping[int, Dataset], provenance: Provenance
+    earlier: Sequence[Predecessor], segmentations: Mapping[int, Dataset], provenance: Provenance, profile: Profile
 ) -> Predecessor | None:
     if not earlier:
         return None
     newest, before = earlier[0], next(iter(earlier[1:]), None)
     # the same analysis after the same predecessor makes the same report again
-    return before if report_uid(segmentations, provenance, before) == newest.sop_instance_uid else newest
+    return before if report_uid(segmentations, provenance, before, profile) == newest.sop_instance_uid else newest
 
 
 def _segmentations(volumes: Sequence[DescribedVolume], provenance: Provenance, profile: Profile) -> dict[int, Dataset]:

@@ -32,6 +32,16 @@ class SegmentationForm(StrEnum):
     FRACTIONAL = "fractional"
 
 
+class ReportForm(StrEnum):
+    """SOP class of the report. Its content is the same: outlines are 2-D (SCOORD), which both allow (PS3.3 A.35.3,
+    A.35.13)."""
+
+    #: What IHE AIR asks for.
+    COMPREHENSIVE_3D = "comprehensive 3d"
+    #: For a peer that refuses it.
+    COMPREHENSIVE = "comprehensive"
+
+
 class SegmentPer(StrEnum):
     """What one segment is."""
 
@@ -56,6 +66,7 @@ class Profile:
     segment_per: SegmentPer = SegmentPer.LESION
     omit_empty_frames: bool = True
     report: ReportWhen = ReportWhen.ALWAYS
+    report_form: ReportForm = ReportForm.COMPREHENSIVE_3D
 
     @property
     def segmentation_settings(self) -> tuple[str, ...]:
@@ -63,6 +74,11 @@ class Profile:
         if ResultKind.SEGMENTATION not in self.objects:
             return ()
         return self.segmentation, self.segment_per, "" if self.omit_empty_frames else "with empty frames"
+
+    @property
+    def report_settings(self) -> tuple[str, ...]:
+        """What makes one report another one, as text for its UID; empty for the ordinary form."""
+        return () if self.report_form is ReportForm.COMPREHENSIVE_3D else (self.report_form,)
 
 
 _SR, _SEG, _GSPS = ResultKind.REPORT, ResultKind.SEGMENTATION, ResultKind.PRESENTATION

@@ -1,4 +1,4 @@
-"""The structured report (Comprehensive 3D SR, TID 1500): the root result, made whatever the outcome."""
+"""The structured report (Comprehensive 3D SR or Comprehensive SR, TID 1500): made whatever the outcome."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ from sr_writer.evaluations import evaluations
 from sr_writer.groups import measurement_groups
 from sr_writer.inheritance import mended, technical_copy
 from sr_writer.library import image_library
+from sr_writer.profiles import Profile, ReportForm
 from sr_writer.provenance import Predecessor, Provenance, derived_uid, device_uid, named, sign
 
 _SERIES_NUMBER = 9000
+_DOCUMENTS: Mapping[ReportForm, type[sr.Comprehensive3DSR | sr.ComprehensiveSR]] = {
+    ReportForm.COMPREHENSIVE_3D: sr.Comprehensive3DSR,
+    ReportForm.COMPREHENSIVE: sr.ComprehensiveSR,
+}
 _ENGLISH = sr.CodedConcept("en", "RFC5646", "English")
 #: Attributes of a Referenced Request Sequence item (C.17.2, all Type 2) besides the study.
 REQUEST = (
@@ -38,17 +43,18 @@ def report(
     segmentations: Mapping[int, Dataset],
     provenance: Provenance,
     predecessor: Predecessor | None,
+    profile: Profile,
 ) -> Dataset:
-    """The SR of an analysis; `segmentations` maps a volume's number to its SEG, `predecessor` is the report that this
-    one stands beside."""
+    """The SR of an analysis in the form that `profile` asks for; `segmentations` maps a volume's number to its SEG,
+    `predecessor` is the report that this one stands beside."""
     sources = provenance.sources.values()
     content = _document(analysis, volumes, segmentations, provenance, predecessor)
-    result = sr.Comprehensive3DSR(
+    result = _DOCUMENTS[profile.report_form](
         evidence=[*(technical_copy(source) for source in sources), *segmentations.values()],
         content=_title_alone(content),
-        series_instance_uid=provenance.uid("SR series", *_form(segmentations, predecessor)),
+        series_instance_uid=provenance.uid("SR series", *_form(segmentations, predecessor, profile)),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=report_uid(segmentations, provenance, predecessor),
+        sop_instance_uid=report_uid(segmentations, provenance, predecessor, profile),
         instance_number=1,
         manufacturer=provenance.equipment.manufacturer,
         is_complete=analysis.outcome is Outcome.COMPLETE,
@@ -68,14 +74,17 @@ def report(
     return result
 
 
-def report_uid(segmentations: Mapping[int, Dataset], provenance: Provenance, predecessor: Predecessor | None) -> str:
-    """SOP Instance UID of the report: another one where it refers to other segmentations or another predecessor."""
-    return provenance.uid("SR", *_form(segmentations, predecessor))
+def report_uid(
+    segmentations: Mapping[int, Dataset], provenance: Provenance, predecessor: Predecessor | None, profile: Profile
+) -> str:
+    """SOP Instance UID of the report: another one in another form, or where it refers to other segmentations or another
+    predecessor."""
+    return provenance.uid("SR", *_form(segmentations, predecessor, profile))
 
 
-def _form(segmentations: Mapping[int, Dataset], predecessor: Predecessor | None) -> tuple[str, ...]:
+def _form(segmentations: Mapping[int, Dataset], predecessor: Predecessor | None, profile: Profile) -> tuple[str, ...]:
     before = () if predecessor is None else ("after", predecessor.sop_instance_uid)
-    return (*(str(each.SOPInstanceUID) for each in segmentations.values()), *before)
+    return (*profile.report_settings, *(str(each.SOPInstanceUID) for each in segmentations.values()), *before)
 
 
 def _title_alone(content: sr.ContainerContentItem) -> sr.ContainerContentItem:

@@ -12,7 +12,14 @@ from dicom_node.commitment_messages import STORAGE_COMMITMENT
 from dicom_node.commitment_scu import commitment_contexts
 from dicom_node.conformance.objects import CreatedIod
 from dicom_node.decoding import is_decodable
-from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerRefused, PeerUnreachable, ReceiveError
+from dicom_node.domain.errors import (
+    DeliveryError,
+    ObjectRejected,
+    PeerRefused,
+    PeerUnreachable,
+    ReceiveError,
+    SopClassRefused,
+)
 from dicom_node.domain.study import InstanceKind
 from dicom_node.intake import classify_object
 from dicom_node.peers import query_contexts, verification_contexts
@@ -20,6 +27,9 @@ from dicom_node.retrieve_scu import get_contexts, move_contexts
 from dicom_node.scp import accepting_entity, name_of
 from dicom_node.selection import reasons_to_leave_out
 from dicom_node.storage_scu import ContextWish, storage_contexts
+from sr_writer.created import CREATED_KINDS, name_of_kind
+from sr_writer.fallback import in_place_of
+from sr_writer.profiles import PROFILES, Profile, SegmentationForm
 
 ANALYSED = "analysed"
 
@@ -71,6 +81,7 @@ class Status:
 REACTIONS: dict[Answer, str] = {
     Answer.ARRIVED: "The object has arrived; a status other than 0000 is written to the log.",
     Answer.LATER: "The object and those of its analysis after it are sent again later, as after a failure below.",
+    Answer.NOT_ITS_CLASS: "The peer refuses the SOP class: another takes its place, or the object is given up.",
     Answer.NEVER: "The object is given up, with the status as its reason; a person must look.",
 }
 _RETRIED = (
@@ -192,6 +203,18 @@ def failures_met() -> tuple[Status, ...]:
         ("no connection, no answer, abort, or a time-out", PeerUnreachable()),
         ("association rejected, transient (result 2)", PeerRefused("", transient=True)),
         ("association rejected, permanent (result 1)", PeerRefused("", transient=False)),
-        ("no presentation context of an object accepted", ObjectRejected()),
+        ("no presentation context of an object's SOP class accepted", SopClassRefused("", "")),
+        ("the SOP class accepted, in no transfer syntax that the object can be sent in", ObjectRejected()),
     )
-    return tuple(Status(event, "", _RETRIED if error.retryable else _GIVEN_UP) for event, error in met)
+    reactions: dict[type[DeliveryError], str] = {SopClassRefused: REACTIONS[Answer.NOT_ITS_CLASS]}
+    return tuple(
+        Status(event, "", reactions.get(type(error), _RETRIED if error.retryable else _GIVEN_UP))
+        for event, error in met
+    )
+
+
+def substitutes() -> tuple[Status, ...]:
+    """SOP classes that something takes the place of where a peer refuses them, by name, and what that is."""
+    profile = Profile(PROFILES["everything"].objects, segmentation=SegmentationForm.LABELMAP)
+    found = ((str(kind.sop_class_uid), in_place_of(kind.sop_class_uid, profile, ())) for kind in CREATED_KINDS)
+    return tuple(Status(name_of_kind(uid), "", instead) for uid, instead in found if instead is not None)

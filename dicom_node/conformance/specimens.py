@@ -36,14 +36,15 @@ from inference.findings import (
 from inference.volume import FrameReference, Volume
 from sr_writer.encode import encode
 from sr_writer.inheritance import OPTIONAL, REQUIRED
-from sr_writer.profiles import PROFILES, Profile, ResultKind, SegmentationForm
+from sr_writer.profiles import PROFILES, Profile, ReportForm, ResultKind, SegmentationForm
 from sr_writer.report import REQUEST
 
 _SLICES = 3
-#: Every kind of object, and both SOP classes of segmentations.
+#: Every kind of object, and both SOP classes of segmentations and of reports.
 _PROFILES = (
     PROFILES["everything"],
     Profile(frozenset({ResultKind.SEGMENTATION}), segmentation=SegmentationForm.LABELMAP),
+    Profile(frozenset({ResultKind.REPORT}), report_form=ReportForm.COMPREHENSIVE),
 )
 #: Scheme of the codes that the invented images carry; where it turns up in a result, a code was copied.
 FOREIGN_SCHEME = "99IMAGES"

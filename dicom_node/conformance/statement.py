@@ -28,13 +28,16 @@ from dicom_node.conformance.network import (
     retrieval_contexts,
     statuses_answered,
     statuses_understood,
+    substitutes,
     transfer_syntaxes,
 )
 from dicom_node.conformance.objects import Attribute, CreatedIod, Module, created_iods, observe
 from dicom_node.conformance.parameters import Parameter, parameters
 from dicom_node.conformance.specimens import INFLUENCES
 from dicom_node.domain.bounds import Bounds
+from dicom_node.domain.breaker import OPENS_AFTER
 from dicom_node.domain.delivery import FIRST_DELAY_S, LONGEST_DELAY_S, Destination
+from dicom_node.domain.refusal import REMEMBERED_S
 from dicom_node.equipment import equipment_of
 from dicom_node.listening import LONGEST_PDU_BYTES
 from dicom_node.settings import Settings
@@ -91,6 +94,9 @@ class Network:
     answered: tuple[Status, ...] = statuses_answered()
     understood: tuple[Status, ...] = statuses_understood()
     failures: tuple[Status, ...] = failures_met()
+    substitutes: tuple[Status, ...] = substitutes()
+    opens_after: int = OPENS_AFTER
+    refusals_remembered_h: int = int(REMEMBERED_S / 3600)
     first_delay_s: float = FIRST_DELAY_S
     longest_delay_s: float = LONGEST_DELAY_S
     minimum_free_bytes: int = DEFAULT_MINIMUM_FREE_BYTES

@@ -11,7 +11,9 @@ NodeError
 └── DeliveryError           a result that did not arrive
     ├── PeerUnreachable         retry
     ├── PeerRefused             retry only when the refusal is transient
+    │   └── NothingAccepted         final: it takes none of the SOP classes
     └── ObjectRejected          final: the peer said no to this object
+        └── SopClassRefused         to all of its SOP class: another one may take its place
 """
 
 from __future__ import annotations
@@ -103,7 +105,22 @@ class PeerRefused(DeliveryError):
         self.retryable = transient
 
 
+class NothingAccepted(PeerRefused):
+    """The peer answered, and accepted no presentation context."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, transient=False)
+
+
 class ObjectRejected(DeliveryError):
     """The peer answered this object with a final failure status."""
 
     retryable = False
+
+
+class SopClassRefused(ObjectRejected):
+    """The peer takes no object of this SOP class."""
+
+    def __init__(self, message: str, sop_class_uid: str) -> None:
+        super().__init__(message)
+        self.sop_class_uid = sop_class_uid

@@ -29,10 +29,12 @@ class JobState(StrEnum):
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.RECEIVING: frozenset({JobState.READY}),
     # back to RECEIVING: a late image came before a worker did
-    JobState.READY: frozenset({JobState.RUNNING, JobState.RECEIVING}),
+    # to DELIVERING: late images came before its results were made anew, and the job they open makes them
+    JobState.READY: frozenset({JobState.RUNNING, JobState.RECEIVING, JobState.DELIVERING}),
     # back to READY: its lease ran out, or it failed and may be tried again
     JobState.RUNNING: frozenset({JobState.DELIVERING, JobState.DONE, JobState.READY, JobState.HELD, JobState.FAILED}),
-    JobState.DELIVERING: frozenset({JobState.DONE, JobState.FAILED}),
+    # back to READY: a peer refuses a SOP class of its results, which are made anew for it
+    JobState.DELIVERING: frozenset({JobState.DONE, JobState.FAILED, JobState.READY}),
     # back to DELIVERING: a person had results sent again
     JobState.DONE: frozenset({JobState.DELIVERING}),
     # back to READY: a person let it go on

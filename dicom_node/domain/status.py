@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.job import JobState
+from dicom_node.domain.refusal import Substitution
 from dicom_node.domain.urgency import Urgency
 
 #: The state of a study that has no job: everything received of it is no image, or it is kept to compare others with.
@@ -36,6 +37,23 @@ class DeliveryStatus:
     def state_in_words(self) -> str:
         """Its state, and what is still missing."""
         return f"{self.state}, not yet committed" if self.is_unproven else str(self.state)
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationStatus:
+    """One peer's queue. Times are seconds since the epoch, UTC."""
+
+    peer: str
+    #: Objects on their way to it.
+    waiting: int
+    #: None: it answers.
+    unreachable_since: float | None
+    #: What the last try that failed ran into; empty when none did.
+    reason: str
+    #: When it is tried again; None when nothing is to be.
+    next_try_at: float | None
+    #: SOP classes that it refused of late and that something takes the place of.
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +114,8 @@ class StudyHistory:
     study: StudyStatus
     jobs: tuple[JobStatus, ...]
     events: tuple[Event, ...]
+    #: What was made anew for peers that refuse a SOP class, or is to be.
+    substitutions: tuple[Substitution, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

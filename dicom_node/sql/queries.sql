@@ -129,6 +129,10 @@ UPDATE job SET overtaken = overtaken + 1 WHERE job_id = (
 INSERT INTO result (job_id, path, modality, sop_class_uid, sop_instance_uid, series_instance_uid)
 VALUES (:job_id, :path, :modality, :sop_class_uid, :sop_instance_uid, :series_instance_uid) RETURNING result_id;
 
+-- name: result_of_job
+-- A result that a job has made before.
+SELECT result_id FROM result WHERE job_id = :job_id AND sop_instance_uid = :sop_instance_uid;
+
 -- name: reports_of_study
 -- The Structured Reports of a study's jobs before one job, newest first, with who was to get them.
 SELECT job_id, path, modality, sop_class_uid, sop_instance_uid, series_instance_uid, summary,
@@ -139,8 +143,9 @@ WHERE study_instance_uid = :study_instance_uid AND job_id < :before_job AND moda
 ORDER BY job_id DESC, result_id;
 
 -- name: add_delivery
--- A result object on its way to one peer, due at once.
-INSERT INTO delivery (job_id, result_id, peer, due_at) VALUES (:job_id, :result_id, :peer, :now);
+-- A result object on its way to one peer, due at once; what was on its way or has arrived before stays as it is.
+INSERT INTO delivery (job_id, result_id, peer, due_at) VALUES (:job_id, :result_id, :peer, :now)
+ON CONFLICT (result_id, peer) DO NOTHING;
 
 -- name: delivery_by_id
 -- One delivery, with what is told about it.
@@ -460,3 +465,125 @@ SELECT study_instance_uid, noted_at FROM prior WHERE study_instance_uid = :study
 -- name: forget_prior
 -- That a study was fetched as a prior.
 DELETE FROM prior WHERE study_instance_uid = :study_instance_uid;
+
+-- name: breaker_of_peer
+-- How a peer has failed to answer of late; no row when it has not.
+SELECT * FROM unreachable_peer WHERE peer = :peer;
+
+-- name: note_breaker
+-- One more failure to reach a peer.
+INSERT INTO unreachable_peer (peer, failures, since, reason, next_try_at)
+VALUES (:peer, :failures, :since, :reason, :next_try_at)
+ON CONFLICT DO UPDATE SET failures = excluded.failures, since = excluded.since, reason = excluded.reason,
+    next_try_at = excluded.next_try_at;
+
+-- name: forget_breaker
+-- The peer answers.
+DELETE FROM unreachable_peer WHERE peer = :peer;
+
+-- name: try_peer_now
+-- A person would have it tried before its time.
+UPDATE unreachable_peer SET next_try_at = :now WHERE peer = :peer AND next_try_at > :now;
+
+-- name: tell_jobs_that_wait
+-- One event for each job with deliveries that wait for a peer, where the reason is news.
+INSERT INTO event (at, study_instance_uid, job_id, action, reason)
+SELECT :now, study_instance_uid, job_id, 'postponed', count(*) || ' objects to ' || :peer || ': ' || :reason
+FROM delivery JOIN job USING (job_id)
+WHERE peer = :peer AND delivery.state = 'pending' AND delivery.reason <> :reason GROUP BY job_id;
+
+-- name: note_waiting
+-- All that waits for a peer that cannot be reached fails for that reason, from now on if not from earlier.
+UPDATE delivery SET reason = :reason, failing_since = coalesce(failing_since, :now)
+WHERE peer = :peer AND state = 'pending';
+
+-- name: release_waiting
+-- All that waits for a peer is due.
+UPDATE delivery SET due_at = :now WHERE peer = :peer AND state = 'pending' AND due_at > :now;
+
+-- name: count_waiting
+-- How many objects wait for a peer.
+SELECT count(*) AS number FROM delivery WHERE peer = :peer AND state = 'pending';
+
+-- name: destinations
+-- Every peer that something waits for, that cannot be reached, or that refused something of late. Where it can be
+-- reached the next try is that of the first object.
+SELECT known.peer AS peer, coalesce(waiting, 0) AS waiting, unreachable_peer.since AS since,
+       coalesce(unreachable_peer.reason, queue.reason) AS reason,
+       coalesce(next_try_at, due_at) AS next_try_at,
+       (SELECT json_group_array(sop_class_uid) FROM refused_class
+        WHERE refused_class.peer = known.peer AND refused_class.since > :after) AS refused
+FROM (
+    SELECT peer FROM delivery WHERE state = 'pending' UNION SELECT peer FROM unreachable_peer
+    UNION SELECT peer FROM refused_class WHERE since > :after
+) AS known
+LEFT JOIN (
+    SELECT peer, count(*) AS waiting, min(due_at) AS due_at, max(reason) AS reason
+    FROM delivery WHERE state = 'pending' GROUP BY peer
+) AS queue USING (peer)
+LEFT JOIN unreachable_peer USING (peer)
+ORDER BY known.peer;
+
+-- name: refused_classes
+-- What every peer has refused since.
+SELECT peer, sop_class_uid FROM refused_class WHERE since > :after ORDER BY peer, sop_class_uid;
+
+-- name: remember_refusal
+-- A peer refuses a SOP class, perhaps once more.
+INSERT INTO refused_class (peer, sop_class_uid, since, reason) VALUES (:peer, :sop_class_uid, :now, :reason)
+ON CONFLICT DO UPDATE SET since = excluded.since, reason = excluded.reason;
+
+-- name: forget_refusals
+-- A peer is to be asked once more.
+DELETE FROM refused_class WHERE peer = :peer RETURNING peer;
+
+-- name: pending_for_peer
+-- What of a job is on its way to a peer, in sending order.
+SELECT delivery_id, job_id, peer, delivery.state AS state, delivery.reason AS reason, modality, study_instance_uid
+FROM delivery JOIN result USING (result_id, job_id) JOIN job USING (job_id)
+WHERE job_id = :job_id AND peer = :peer AND delivery.state = 'pending' ORDER BY delivery_id;
+
+-- name: forget_proofs_of_pending
+-- What is not sent is not to be proved.
+DELETE FROM unproven WHERE delivery_id IN (
+    SELECT delivery_id FROM delivery WHERE job_id = :job_id AND peer = :peer AND state = 'pending'
+);
+
+-- name: take_back
+-- What of a job is on its way to a peer is not sent.
+DELETE FROM delivery WHERE job_id = :job_id AND peer = :peer AND state = 'pending';
+
+-- name: ask_for_substitution
+-- Results of a job are to be made anew for a peer.
+INSERT INTO substitution (job_id, peer, sop_class_uid, in_its_place, asked_at)
+VALUES (:job_id, :peer, :sop_class_uid, :in_its_place, :now);
+
+-- name: peers_to_make_anew_for
+-- Whom results of a job are to be made anew for.
+SELECT DISTINCT peer FROM substitution WHERE job_id = :job_id AND made_at IS NULL ORDER BY peer;
+
+-- name: claim_substitutions
+-- A worker makes what is to be made anew of a job; what is asked for from now on is not among it.
+UPDATE substitution SET worker = :worker WHERE job_id = :job_id AND made_at IS NULL;
+
+-- name: peers_of_substitutions
+-- Whom a worker makes results of a job anew for.
+SELECT DISTINCT peer FROM substitution
+WHERE job_id = :job_id AND worker = :worker AND made_at IS NULL ORDER BY peer;
+
+-- name: note_substitutions
+-- They are made.
+UPDATE substitution SET made_at = :now WHERE job_id = :job_id AND worker = :worker AND made_at IS NULL;
+
+-- name: drop_substitutions
+-- They are not to be made any more.
+DELETE FROM substitution WHERE job_id = :job_id AND made_at IS NULL;
+
+-- name: substitutions_of_study
+-- What was made anew, or is to be, of a study's jobs, in the order it was asked for.
+SELECT job_id, peer, sop_class_uid, in_its_place, asked_at, made_at FROM substitution JOIN job USING (job_id)
+WHERE study_instance_uid = :study_instance_uid ORDER BY substitution_id;
+
+-- name: forget_substitutions
+-- All substitutions of a study.
+DELETE FROM substitution WHERE job_id IN (SELECT job_id FROM job WHERE study_instance_uid = :study_instance_uid);

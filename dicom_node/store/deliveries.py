@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 
 from dicom_node.domain.delivery import Delivery, DeliveryState
 from dicom_node.domain.errors import StoreError
@@ -60,33 +61,61 @@ class Deliveries(Ledger):
                     f"no result of study {uid} was to go to {peer or 'anybody'}; its results go to {peers}"
                 )
             again = [row for row in concerned if _is_to_be_sent_again(row, everything=everything)]
-            for delivery in again:
-                check_delivery_step(delivery, DeliveryState.PENDING)
-                self._run("forget_proof", delivery_id=delivery["delivery_id"])
-                self._run("send_again", delivery_id=delivery["delivery_id"], now=now)
-                self._delivery_event(delivery, DeliveryState.PENDING, "to be sent again, by request", now)
-            for job_id, number in Counter(row["job_id"] for row in again).items():
-                job = self._job(job_id)
-                if job["state"] != JobState.DELIVERING:
-                    self._move(job, JobState.DELIVERING, f"to be sent again, by request: {number} results", now)
+            self._send_again(again, now)
+            forgiven = [
+                row["peer"]
+                for each in sorted({row["peer"] for row in concerned})
+                for row in self._run("forget_refusals", peer=each)
+            ]
         told = f"{len(again)} of {len(concerned)} deliveries are to be sent again"
-        return Reply(uid, bool(again), told if again else f"none of {len(concerned)} deliveries is dead; nothing to do")
+        if forgiven:
+            told += f"; {', '.join(dict.fromkeys(forgiven))} will be offered anew what was refused"
+        elif not again:
+            told = f"none of {len(concerned)} deliveries is dead; nothing to do"
+        return Reply(uid, bool(again or forgiven), told)
+
+    def _send_again(self, deliveries: Sequence[Row], now: float) -> None:
+        """All of them begin anew, and their peers are tried at once."""
+        for delivery in deliveries:
+            check_delivery_step(delivery, DeliveryState.PENDING)
+            self._run("forget_proof", delivery_id=delivery["delivery_id"])
+            self._run("send_again", delivery_id=delivery["delivery_id"], now=now)
+            self._delivery_event(delivery, DeliveryState.PENDING, "to be sent again, by request", now)
+        for peer in {row["peer"] for row in deliveries}:
+            self._run("try_peer_now", peer=peer, now=now)
+        for job_id, number in Counter(row["job_id"] for row in deliveries).items():
+            job, reason = self._job(job_id), f"to be sent again, by request: {number} results"
+            if job["state"] == JobState.FAILED and self._run("peers_to_make_anew_for", job_id=job_id):
+                self._run("begin_anew", job_id=job_id)
+                self._move(job, JobState.READY, reason, now)
+            elif job["state"] in (JobState.DONE, JobState.FAILED):
+                self._move(job, JobState.DELIVERING, reason, now)
 
     def _decide(self, delivery_id: int, state: DeliveryState, reason: str, status: int | None, now: float) -> None:
         delivery = self._delivery(delivery_id)
         check_delivery_step(delivery, state)
         self._run("decide_delivery", delivery_id=delivery_id, state=state, reason=reason, status=status)
         self._delivery_event(delivery, state, reason if status is None else f"answered 0x{status:04X}", now)
-        fates = self._run("deliveries_of_jobs", job_ids=json.dumps([delivery["job_id"]]))
-        if any(fate["state"] == DeliveryState.PENDING for fate in fates):
-            return
-        job = self._job(delivery["job_id"])
+        self._close_if_decided(self._job(delivery["job_id"]), now)
+
+    def _close_if_decided(self, job: Row, now: float) -> None:
+        """A job all of whose deliveries are decided has come to its end, unless it is the worker's."""
+        fates = self._fates(job["job_id"])
+        if job["state"] == JobState.DELIVERING and all(fate["state"] != DeliveryState.PENDING for fate in fates):
+            self._conclude(job, fates, now)
+
+    def _fates(self, job_id: int) -> list[Row]:
+        return self._run("deliveries_of_jobs", job_ids=json.dumps([job_id]))
+
+    def _conclude(self, job: Row, fates: Sequence[Row], now: float) -> None:
+        """The end of a job whose deliveries have these fates, all decided."""
         dead = [fate for fate in fates if fate["state"] == DeliveryState.DEAD]
         if dead:
             first = f"{dead[0]['modality']} to {dead[0]['peer']}: {dead[0]['reason']}"
             self._move(job, JobState.FAILED, f"{len(dead)} of {len(fates)} deliveries are dead; {first}", now)
         else:
-            self._move(job, JobState.DONE, f"all {len(fates)} deliveries arrived", now)
+            told = f"all {len(fates)} deliveries arrived" if fates else "nothing of it is to be sent any more"
+            self._move(job, JobState.DONE, told, now)
 
     def _delivery(self, delivery_id: int) -> Row:
         delivery = self._row("delivery_by_id", delivery_id=delivery_id)

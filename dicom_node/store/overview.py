@@ -29,7 +29,8 @@ class Overview(Ledger):
                 )
             jobs = self._run("jobs_of_study", study_instance_uid=uid)
             deliveries = self._run("deliveries_of_jobs", job_ids=json.dumps([row["job_id"] for row in jobs]))
-            return StudyHistory(statuses[0], rows.job_statuses_of(jobs, deliveries), self.events(uid))
+            anew = tuple(map(rows.substitution_of, self._run("substitutions_of_study", study_instance_uid=uid)))
+            return StudyHistory(statuses[0], rows.job_statuses_of(jobs, deliveries), self.events(uid), anew)
 
     def events(self, study_instance_uid: str) -> tuple[Event, ...]:
         """What happened to a study, in order."""

@@ -90,6 +90,6 @@ class Proofs(Deliveries):
         check_delivery_step(delivery, DeliveryState.PENDING)
         self._run("send_missing_again", delivery_id=verdict.delivery_id, reason=verdict.reason, due_at=verdict.due_at)
         job = self._job(delivery["job_id"])
-        if job["state"] != JobState.DELIVERING:
+        if job["state"] in (JobState.DONE, JobState.FAILED):
             reason = f"not kept: {delivery['modality']} at {delivery['peer']}; {verdict.reason}"
             self._move(job, JobState.DELIVERING, reason, now)

@@ -25,7 +25,8 @@ class Requests(Ledger):
             job = self._newest_job(uid)
             if job["state"] not in (JobState.HELD, JobState.FAILED):
                 return Reply(uid, changed=False, told=f"the study is {job['state']}; nothing to do")
-            if self._run("results_of_job", job_id=job["job_id"])[0]["number"]:
+            is_analysed = bool(self._run("results_of_job", job_id=job["job_id"])[0]["number"])
+            if is_analysed and not self._run("peers_to_make_anew_for", job_id=job["job_id"]):
                 raise StoreError(f"study {uid} is analysed, only {job['reason']}; have it sent with dicom-node resend")
             self._run("begin_anew", job_id=job["job_id"])
             self._move(job, JobState.READY, _RETRIED, now)

@@ -10,6 +10,7 @@ from pathlib import Path
 from dicom_node.domain.commitment import Reference, Unproven
 from dicom_node.domain.delivery import Delivery, DeliveryState, EarlierReport, ResultObject
 from dicom_node.domain.job import Job, JobState
+from dicom_node.domain.refusal import Substitution
 from dicom_node.domain.status import FETCHED_AS_PRIOR, NOTHING_TO_ANALYSE, DeliveryStatus, Event, JobStatus, StudyStatus
 from dicom_node.domain.study import ConflictingObject, Instance, InstanceKind, Sender, StudyActivity
 from dicom_node.domain.urgency import Urgency
@@ -204,6 +205,18 @@ def _status_of(row: Row, deliveries: tuple[DeliveryStatus, ...]) -> StudyStatus:
         finished_at=row["finished_at"],
         summary=row["summary"],
         deliveries=deliveries,
+    )
+
+
+def substitution_of(row: Row) -> Substitution:
+    """From `substitutions_of_study`."""
+    return Substitution(
+        job_id=row["job_id"],
+        peer=row["peer"],
+        sop_class_uid=row["sop_class_uid"],
+        in_its_place=row["in_its_place"],
+        asked_at=row["asked_at"],
+        made_at=row["made_at"],
     )
 
 

@@ -1,8 +1,9 @@
 """What the node remembers, and every step it may take: here of instances and jobs, by bases of the rest.
 
-A study's deliveries are in deliveries.py, their proofs in proofs.py, what a person may ask for in requests.py, its
-removal in removal.py, what is pulled in pulls.py, what is told of it in overview.py, what the node is to promise in
-promises.py; they share ledger.py. All run SQL by name only.
+A study's deliveries are in deliveries.py, what peers refuse of them in substitutions.py, their proofs in proofs.py,
+which peers can be reached in reachability.py, what a person may ask for in requests.py, the removal of a study in
+removal.py, what is pulled in pulls.py, what is told of it in overview.py, what the node is to promise in promises.py;
+they share ledger.py. All run SQL by name only.
 
 A step and its event are one transaction, on disk when the method returns. A Store may be shared by threads, and a file
 by processes that open a Store each; database.py says how. An image that comes in order is no event: its row says
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from dicom_node.domain.delivery import EarlierReport, Outgoing
+from dicom_node.domain.delivery import DeliveryState, EarlierReport, Outgoing
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
@@ -23,15 +24,16 @@ from dicom_node.domain.urgency import MOST_OVERTAKEN
 from dicom_node.store import rows
 from dicom_node.store.calls import Calls
 from dicom_node.store.database import Database, Row
-from dicom_node.store.deliveries import Deliveries
 from dicom_node.store.ledger import check_job_step
 from dicom_node.store.overview import Overview
 from dicom_node.store.promises import Promises
 from dicom_node.store.proofs import Proofs
 from dicom_node.store.pulls import Pulls
+from dicom_node.store.reachability import Reachability
 from dicom_node.store.removal import Removal
 from dicom_node.store.requests import Requests
 from dicom_node.store.statements import named_queries, sql_text
+from dicom_node.store.substitutions import Substitutions
 
 _QUERIES = named_queries(sql_text("queries.sql"))
 #: SQL files that bring a database from version n to n + 1, in order.
@@ -42,6 +44,7 @@ MIGRATIONS = (
     "0004_urgency.sql",
     "0005_commitment.sql",
     "0006_priors.sql",
+    "0007_refused_classes.sql",
 )
 
 
@@ -55,7 +58,7 @@ class Receipt(StrEnum):
     CONFLICT = "conflict"
 
 
-class Store(Deliveries, Requests, Removal, Pulls, Overview):
+class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview):
     """One open database. Every method raises StoreError when the database refuses."""
 
     def __init__(self, database: Database) -> None:
@@ -142,6 +145,7 @@ class Store(Deliveries, Requests, Removal, Pulls, Overview):
             job_id = waiting["job_id"]
             [job] = self._run("lease_job", job_id=job_id, worker=worker, lease_until=now + lease_s)
             self._run("note_overtaken", job_id=job_id, settled_at=job["settled_at"])
+            self._run("claim_substitutions", job_id=job_id, worker=worker)
             self._event(job["study_instance_uid"], job_id, JobState.RUNNING, f"claimed by worker {worker}", now)
             return rows.job_of(job)
 
@@ -160,8 +164,9 @@ class Store(Deliveries, Requests, Removal, Pulls, Overview):
     ) -> bool:  # fmt: skip
         """The analysis is made: record its outcome, its `summary` (JSON text) and its results, in sending order.
 
-        Each result is to be delivered to its peers. False, and nothing is written, when the lease is not this
-        worker's any more.
+        Each result is to be delivered to its peers; of a job that is made anew, to those it is made anew for, and only
+        what was not on its way to them before. False, and nothing is written, when the lease is not this worker's any
+        more.
         """
         with self._database.change():
             job = self._leased(job_id, worker)
@@ -169,16 +174,14 @@ class Store(Deliveries, Requests, Removal, Pulls, Overview):
                 return False
             self._run("note_outcome", job_id=job_id, outcome=outcome, summary=summary)
             self._run("note_finished", job_id=job_id, now=now)
+            only = self.made_anew_for(job_id, worker)
             for each in results:
-                [added] = self._run("add_result", job_id=job_id, **rows.result_columns(each.result))
-                for peer in each.peers:
-                    self._run("add_delivery", job_id=job_id, result_id=added["result_id"], peer=peer, now=now)
-            peers = dict.fromkeys(peer for each in results for peer in each.peers)
-            if peers:
-                reason = f"{len(results)} results on their way to {', '.join(peers)}"
-                self._move(job, JobState.DELIVERING, reason, now)
-            else:
-                self._move(job, JobState.DONE, "nobody to send results to" if results else "no results to send", now)
+                known = self._known(job_id, each) if only else None
+                [row] = [known] if known else self._run("add_result", job_id=job_id, **rows.result_columns(each.result))
+                for peer in (peer for peer in each.peers if not only or peer in only):
+                    self._run("add_delivery", job_id=job_id, result_id=row["result_id"], peer=peer, now=now)
+            self._run("note_substitutions", job_id=job_id, worker=worker, now=now)
+            self._to_be_delivered(job, results, now)
             return True
 
     def earlier_reports(self, study_instance_uid: str, *, before_job: int) -> tuple[EarlierReport, ...]:
@@ -205,13 +208,31 @@ class Store(Deliveries, Requests, Removal, Pulls, Overview):
             self._run("note_finished", job_id=job_id, now=now)
             return True
 
+    def _known(self, job_id: int, outgoing: Outgoing) -> Row | None:
+        return self._row("result_of_job", job_id=job_id, sop_instance_uid=outgoing.result.sop_instance_uid)
+
+    def _to_be_delivered(self, job: Row, results: Sequence[Outgoing], now: float) -> None:
+        left = [row["peer"] for row in self._run("peers_to_make_anew_for", job_id=job["job_id"])]
+        if left:  # asked for after the worker took the job
+            self._make_anew(job, ", ".join(left), now)
+            return
+        fates = self._fates(job["job_id"])
+        waiting = dict.fromkeys(fate["peer"] for fate in fates if fate["state"] == DeliveryState.PENDING)
+        if waiting:
+            self._move(job, JobState.DELIVERING, f"{len(results)} results on their way to {', '.join(waiting)}", now)
+        elif fates:
+            self._conclude(job, fates, now)
+        else:
+            self._move(job, JobState.DONE, "nobody to send results to" if results else "no results to send", now)
+
     def _image_arrived(self, instance: Instance, now: float) -> None:
         study_instance_uid = instance.study_instance_uid
         job = self._row("newest_job", study_instance_uid=study_instance_uid)
         if job is None and self._is_coming_as_prior(study_instance_uid, now):
             return
         state = None if job is None else JobState(job["state"])
-        if job is None or state not in (JobState.RECEIVING, JobState.READY):
+        is_left = job is not None and state is JobState.READY and self._leave_to_a_later_job(job, now)
+        if job is None or is_left or state not in (JobState.RECEIVING, JobState.READY):
             reason = "first image" if job is None else f"late image, when job {job['job_id']} was {state}"
             [job] = self._run(
                 "open_job", study_instance_uid=study_instance_uid, state=JobState.RECEIVING, reason=reason, now=now

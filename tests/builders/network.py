@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,8 +15,10 @@ from pydicom.dataset import Dataset
 from dicom_node.admission import AssociationRequest
 from dicom_node.archive import Archive
 from dicom_node.domain.bounds import Bounds
+from dicom_node.domain.breaker import CLOSED, Breaker
 from dicom_node.domain.calls import Call
 from dicom_node.domain.delivery import Delivery, Destination
+from dicom_node.domain.refusal import Refusal
 from dicom_node.domain.study import Instance, InstanceKind
 from dicom_node.receiving import Receiver
 from dicom_node.scp import Admission, Listener, StorageScp
@@ -83,12 +85,14 @@ class MemoryDeliveries:
     statuses: dict[int, int] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
     buried: dict[int, str] = field(default_factory=dict)
+    breakers: dict[str, Breaker] = field(default_factory=dict)
+    refusals: dict[str, dict[str, Refusal]] = field(default_factory=dict)
 
-    def add(self, path: Path, *, peer: str, job_id: int = 1) -> int:
+    def add(self, path: Path, *, peer: str, job_id: int = 1, sop_class_uid: str = "") -> int:
         """A delivery that is due at once; its ID."""
         delivery_id = len(self.due_at) + 1
         self.waiting[delivery_id] = Delivery(
-            delivery_id, job_id, peer, path, "", path.stem, attempt=1, failing_since=None
+            delivery_id, job_id, peer, path, sop_class_uid, path.stem, attempt=1, failing_since=None
         )
         self.due_at[delivery_id] = 0.0
         return delivery_id
@@ -96,6 +100,41 @@ class MemoryDeliveries:
     def due(self, *, now: float) -> tuple[Delivery, ...]:
         """What is waiting and due, in the order it was added."""
         return tuple(delivery for key, delivery in sorted(self.waiting.items()) if self.due_at[key] <= now)
+
+    def breaker(self, peer: str) -> Breaker:
+        """As it was noted."""
+        return self.breakers.get(peer, CLOSED)
+
+    def peer_fails(self, peer: str, breaker: Breaker, *, now: float) -> int:
+        """Note it; while it is open, all that waits for the peer is failing."""
+        self.breakers[peer] = breaker
+        of_peer = {key: each for key, each in self.waiting.items() if each.peer == peer}
+        for key, each in of_peer.items() if breaker.is_open else ():
+            self.waiting[key] = replace(each, failing_since=now if each.failing_since is None else each.failing_since)
+            self.reasons[key] = breaker.reason
+        return len(of_peer)
+
+    def peer_answers(self, peer: str, *, now: float) -> int:
+        """All that waits for it is due."""
+        del self.breakers[peer]
+        of_peer = [key for key, each in self.waiting.items() if each.peer == peer]
+        self.due_at |= dict.fromkeys(of_peer, now)
+        return len(of_peer)
+
+    def refused_classes(self, *, now: float) -> Mapping[str, frozenset[str]]:
+        """All that was remembered, however long ago."""
+        return {peer: frozenset(refusals) for peer, refusals in self.refusals.items()}
+
+    def remember(self, peer: str, refusals: Collection[Refusal], *, now: float) -> None:
+        """For good."""
+        self.refusals.setdefault(peer, {}).update({each.sop_class_uid: each for each in refusals})
+
+    def replace(self, job_id: int, peer: str, refusals: Collection[Refusal], *, now: float) -> bool:
+        """Take back what waits of the job."""
+        taken = [key for key, each in self.waiting.items() if (each.job_id, each.peer) == (job_id, peer)]
+        for key in taken:
+            del self.waiting[key]
+        return bool(taken)
 
     def sent(self, delivery_id: int, *, status: int, now: float) -> None:
         """Arrived."""

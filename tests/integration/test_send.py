@@ -10,9 +10,11 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 from pynetdicom import AE, evt
+from pynetdicom.dimse_messages import C_STORE_RSP
+from pynetdicom.dimse_primitives import C_STORE
 
 from dicom_node.domain.delivery import Destination
-from dicom_node.domain.errors import ObjectRejected, PeerRefused, PeerUnreachable
+from dicom_node.domain.errors import ObjectRejected, PeerRefused, PeerUnreachable, SopClassRefused
 from dicom_node.outbox import Outbox
 from dicom_node.peers import echo
 from dicom_node.sending import send_folder
@@ -40,11 +42,12 @@ def peer():
     """Starts peers that answer each C-STORE as told, and stops them."""
     entities = []
 
-    def start(answer, syntaxes=(ExplicitVRLittleEndian,), sop_class=MR):
+    def start(answer, syntaxes=(ExplicitVRLittleEndian,), sop_class=MR, on_request=lambda _event: None):
         entity = AE(ae_title="PEER")
         entity.add_supported_context(sop_class, list(syntaxes))
         port = free_port()
-        entity.start_server((HOST, port), block=False, evt_handlers=[(evt.EVT_C_STORE, answer)])
+        handlers = [(evt.EVT_C_STORE, answer), (evt.EVT_REQUESTED, on_request)]
+        entity.start_server((HOST, port), block=False, evt_handlers=handlers)
         entities.append(entity)
         return Destination("peer", "PEER", HOST, port)
 
@@ -136,6 +139,84 @@ def test_a_lost_association_is_unreachable(peer, tmp_path):
             sender.send(path)
         with pytest.raises(PeerUnreachable, match="ended the association"):
             sender.send(path)
+
+
+def test_an_answer_without_a_status_may_be_tried_again(peer, tmp_path):
+    """Neither success nor refusal: nothing is known of the object."""
+
+    def answer(event):
+        response = C_STORE()
+        response.MessageIDBeingRespondedTo = event.request.MessageID
+        response.AffectedSOPClassUID = event.request.AffectedSOPClassUID
+        response.AffectedSOPInstanceUID = event.request.AffectedSOPInstanceUID
+        message = C_STORE_RSP()
+        message.primitive_to_message(response)
+        assert "Status" not in message.command_set
+        if event.request.AffectedSOPInstanceUID == empty.stem:
+            message.command_set.Status = None
+        for data in message.encode_msg(event.context.context_id, 16382):
+            event.assoc.dul.send_pdu(data)
+        return 0
+
+    missing, empty = (saved(dataset, tmp_path) for dataset in image_series()[:2])
+    destination = peer(answer)
+    for path in (missing, empty):
+        with (
+            open_storage(destination, "NODE", {WISH}) as sender,
+            pytest.raises(PeerUnreachable, match="no answer") as failure,
+        ):
+            sender.send(path)
+        assert failure.value.retryable
+
+
+@pytest.mark.parametrize(("result", "retryable"), [(0x01, False), (0x02, True)])
+def test_a_rejection_may_be_tried_again_if_it_says_so(peer, result, retryable):
+    """Rejected-transient and rejected-permanent (PS3.8 Table 9-21), with whom we called as whom."""
+
+    def reject(event):
+        event.assoc.acse.send_reject(result, 0x01, 0x01)
+        event.assoc.kill()
+
+    destination = peer(lambda _event: 0, on_request=reject)
+    with pytest.raises(PeerRefused, match=rf"\({result}/1/1.*we called PEER as NODE") as refused:
+        echo(destination, "NODE")
+    assert refused.value.retryable is retryable
+
+
+@pytest.mark.parametrize("status", [0x0122, 0x0118])
+def test_a_status_may_refuse_the_whole_class(peer, tmp_path, status):
+    """Not only this object: something else may take its place."""
+    path = saved(image_series()[0], tmp_path)
+    with (
+        open_storage(peer(lambda _event: status), "NODE", {WISH}) as sender,
+        pytest.raises(SopClassRefused, match=f"0x{status:04X}") as refused,
+    ):
+        sender.send(path)
+    assert (refused.value.sop_class_uid, refused.value.retryable) == (MR, False)
+
+
+@pytest.mark.parametrize(("tag", "is_for_class"), [(0x00080016, True), (0x00100010, False)])
+def test_the_offending_element_tells_what_a_refusal_is_about(peer, tmp_path, tag, is_for_class):
+    """Of a final failure, as the peer sends it."""
+    answer = status_of(0xA900)
+    answer.OffendingElement = [tag]
+    path = saved(image_series()[0], tmp_path)
+    with (
+        open_storage(peer(lambda _event: answer), "NODE", {WISH}) as sender,
+        pytest.raises(ObjectRejected) as refused,
+    ):
+        sender.send(path)
+    assert isinstance(refused.value, SopClassRefused) is is_for_class
+
+
+def test_a_class_that_was_not_accepted_is_told_before_anything_is_sent(peer, tmp_path):
+    """And the object of it is refused as one of its class."""
+    ct = "1.2.840.10008.5.1.4.1.1.2"
+    wishes = {WISH, ContextWish(ct, ExplicitVRLittleEndian)}
+    with open_storage(peer(lambda _event: 0, sop_class=ct), "NODE", wishes) as sender:
+        assert sender.refused_classes == {MR}
+        with pytest.raises(SopClassRefused, match="accepts no MR Image Storage"):
+            sender.send(saved(image_series()[0], tmp_path))
 
 
 def test_a_peer_that_knows_implicit_only_gets_implicit(peer, tmp_path):

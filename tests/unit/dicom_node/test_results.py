@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from dicom_node.domain.delivery import EarlierReport, ResultObject
-from dicom_node.results import Signed, results_for
+from dicom_node.results import Signed, profiles_without, results_for
 from dicom_node.summary import summarise
 from inference.findings import Outcome, StageRun, Task
+from sr_writer.created import LABEL_MAP_SEGMENTATION_STORAGE
 from sr_writer.profiles import PROFILES, Profile, SegmentationForm
 from tests.builders.analyses import (
     EQUIPMENT,
@@ -73,6 +74,15 @@ def test_each_destination_gets_its_profile():
     assert sent_to(objects, "LAB") == sent_to(objects, "DESK") == ["SEG", "SR", "PR"]
     assert sent_to(objects, "OLD") == ["OT"]
     assert len({each.dataset.SOPInstanceUID for each in objects}) == len(objects) == 6
+
+
+def test_who_refuses_a_class_has_a_profile_without_it():
+    """The others keep theirs; who then wants the same as another shares it; for nobody it is still made."""
+    labelmap = replace(PROFILES["weasis"], segmentation=SegmentationForm.LABELMAP)
+    wanted = {labelmap: ("OLD", "NEW"), PROFILES["weasis"]: ("DESK",)}
+    refused = {"OLD": {LABEL_MAP_SEGMENTATION_STORAGE}, "GONE": {LABEL_MAP_SEGMENTATION_STORAGE}}
+    assert profiles_without(wanted, refused) == {PROFILES["weasis"]: ("OLD", "DESK"), labelmap: ("NEW",)}
+    assert profiles_without({labelmap: ()}, refused) == {labelmap: ()}
 
 
 def test_the_first_report_has_no_predecessor():

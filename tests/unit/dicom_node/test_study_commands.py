@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dicom_node.cli import app
+from dicom_node.domain.breaker import Breaker
 from dicom_node.domain.errors import NodeError
 from dicom_node.spool import Spool
 from dicom_node.store import Store
@@ -52,12 +53,17 @@ def replied(*arguments):
     return reply["changed"]
 
 
-def test_a_study_is_shown_in_full(store, config):
-    """By the beginning of its UID: jobs, deliveries with reasons, events."""
+def answered(store, *modalities):
+    """A study whose results are on their way to PACS."""
     job = claimed(store)
     summary = summarise(analysis_of(mr_series(), classified("modality", "mr"))).model_dump_json()
-    results = going([result("SEG"), result("SR")], ["PACS"])
+    results = going([result(modality) for modality in modalities], ["PACS"])
     assert store.finish(job.job_id, "w1", outcome="partial", summary=summary, results=results, now=210.0)
+
+
+def test_a_study_is_shown_in_full(store, config):
+    """By the beginning of its UID: jobs, deliveries with reasons, events."""
+    answered(store, "SEG", "SR")
     store.dead(store.due(now=220.0)[0].delivery_id, reason="PACS takes no SEG", now=221.0)
     told = ask("status", "1.2", "--config", config)
     for part in ("delivering", "PACS takes no SEG", "claimed by", "first image", "pending", "dead"):
@@ -69,6 +75,21 @@ def test_a_study_is_shown_in_full(store, config):
     assert [each["state"] for each in job["deliveries"]] == ["dead", "pending"]
     assert record["events"][0]["at"] == "1970-01-01T00:01:40.000+00:00"
     assert [each["action"] for each in record["events"]][-2:] == ["delivering", "dead"]
+
+
+def test_destinations_are_shown_with_what_keeps_them_waiting(store, config):
+    """With the studies, or alone; one that nothing waits for is named, too."""
+    assert json.loads(ask("status", "--destinations", "--config", config, "--json")) == [
+        {"peer": "PACS", "waiting": 0, "unreachable_since": None, "reason": "", "next_try_at": None, "refused": []}
+    ]
+    answered(store, "SR")
+    store.peer_fails("PACS", Breaker(3, since=300.0, reason="no connection", next_try_at=330.0), now=320.0)
+    [record] = json.loads(ask("status", "--destinations", "--config", config, "--json"))
+    assert (record["waiting"], record["reason"]) == (1, "no connection")
+    for arguments in (["status"], ["status", "--destinations"]):
+        told = ask(*arguments, "--config", config)
+        assert "no connection" in told
+        assert ("delivering" in told) is (arguments == ["status"])
 
 
 def test_each_command_changes_once_and_says_so(store, config):

@@ -10,6 +10,7 @@ import pytest
 
 from dicom_node import worker as worker_module
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
+from dicom_node.domain.refusal import Refusal
 from dicom_node.domain.study import Instance, InstanceKind
 from dicom_node.pipeline import AnalysedStudy
 from dicom_node.reader import LoadedStudy
@@ -106,6 +107,25 @@ def test_own_results_that_came_back_are_not_looked_at(store, tmp_path, clock):
     settled(store)
     worker_of(store, tmp_path, clock, analyse).take_one()
     assert asked == [Path(f"/spool/{STUDY}.dcm")]
+
+
+def test_what_is_made_anew_for_one_peer_touches_nothing_of_the_others(store, tmp_path, clock):
+    """An object that only others get is not even written again: it may be on its way at this moment."""
+    settled(store)
+    first = worker_of(store, tmp_path, clock, lambda _s, _p, when, _e: analysed(when, ("PACS", "ARCHIVE")))
+    assert first.take_one()
+    [to_pacs, to_archive] = store.due(now=1000.0)
+    store.replace(to_pacs.job_id, "PACS", [Refusal("1.2", "no", "another")], now=1000.0)
+    clock.now += 60.0
+
+    def analyse(_study, _paths, when, _earlier):
+        """Only the archive gets the ordinary report."""
+        return analysed(when, ("ARCHIVE",))
+
+    before = to_archive.path.read_bytes()
+    assert worker_of(store, tmp_path, clock, analyse).take_one()
+    assert to_archive.path.read_bytes() == before
+    assert [each.peer for each in store.due(now=2000.0)] == ["ARCHIVE"]
 
 
 def test_without_work_it_says_so(store, tmp_path, clock):
