@@ -492,7 +492,7 @@ SELECT :now, study_instance_uid, job_id, 'postponed', count(*) || ' objects to '
 FROM delivery JOIN job USING (job_id)
 WHERE peer = :peer AND delivery.state = 'pending' AND delivery.reason <> :reason GROUP BY job_id;
 
--- name: note_waiting
+-- name: note_unreachable
 -- All that waits for a peer that cannot be reached fails for that reason, from now on if not from earlier.
 UPDATE delivery SET reason = :reason, failing_since = coalesce(failing_since, :now)
 WHERE peer = :peer AND state = 'pending';

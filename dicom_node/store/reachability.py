@@ -36,7 +36,7 @@ class Reachability(Ledger):
             )
             if breaker.is_open:
                 self._run("tell_jobs_that_wait", peer=peer, reason=breaker.reason, now=now)
-                self._run("note_waiting", peer=peer, reason=breaker.reason, now=now)
+                self._run("note_unreachable", peer=peer, reason=breaker.reason, now=now)
             return self._waiting(peer)
 
     def peer_answers(self, peer: str, *, now: float) -> int:
