@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from dicom_node.admission import AssociationRequest, KnownPeer, Rejected, admit
+from dicom_node.auditor import AuditedCalls, AuditedFolders, auditor_of
 from dicom_node.calls import CallBook
 from dicom_node.domain.errors import Fault, SettingsError, StoreError
 from dicom_node.domain.study import InstanceKind
@@ -27,6 +28,7 @@ from dicom_node.spool import Spool
 from dicom_node.store import Store
 from dicom_node.study_folders import StudyFolders
 from dicom_node.tls import ServerTls
+from dicom_node.transfers import Dispatches, Ending, Receptions
 from dicom_node.worker_process import WorkerProcess
 from inference.stages import CascadeError, load_cascade
 from sr_writer.provenance import is_own_uid
@@ -37,6 +39,7 @@ _SETTLE_EVERY_S = 0.5
 _WAKE_EVERY_S = 0.5
 _DELIVER_EVERY_S = 0.5
 _NOTE_CALLS_EVERY_S = 1.0
+_AUDIT_EVERY_S = 1.0
 _BURY_EVERY_S = 60.0
 _RETAIN_EVERY_S = 600.0
 #: How long each part may take to finish what it is doing when the node stops.
@@ -53,7 +56,11 @@ class Node:
         self.store = Store.open(settings.database)
         self._spool = Spool(settings.node.storage)
         self._spool.sweep()
-        folders = StudyFolders(settings.node.storage)
+        self._audit = auditor_of(settings, self.store)
+        self._receptions: Receptions[Ending] = Receptions()
+        self._dispatches = Dispatches()
+        self._listens = False
+        folders = AuditedFolders(settings.node.storage, self._audit, person="")
         folders.sweep()
         self._worker = WorkerProcess(settings)
         self._outbox = Outbox(
@@ -63,8 +70,9 @@ class Node:
             clock,
             random.Random(),  # spreads retries, guards nothing
             settings.deliver.give_up_after_hours * 3600,
+            self._dispatches.note,
         )
-        self._calls = CallBook(self.store.calls)
+        self._calls = CallBook(AuditedCalls(self.store.calls, self._audit))
         self._scp = StorageScp(
             listener(settings),
             Receiver(self._spool, self.store, self._classify),
@@ -72,6 +80,7 @@ class Node:
             on_stored=lambda _instance: None,
             on_call=self._calls.note,
             clock=clock,
+            on_received=self._receptions.note,
         )
         self._schedule = Schedule(
             [
@@ -79,9 +88,11 @@ class Node:
                 Task("wake the worker", _WAKE_EVERY_S, self._worker.tick),
                 Task("note who called", _NOTE_CALLS_EVERY_S, self._calls.flush),
                 Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
+                Task("audit what came", _AUDIT_EVERY_S, self._audit_receptions),
+                Task("forward the audit trail", _AUDIT_EVERY_S, self._audit.forward),
                 *retention_tasks(settings, self.store, folders, clock),
                 *(
-                    Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._outbox.deliver_due_to, peer))
+                    Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._deliver_to, peer))
                     for peer in settings.deliver.peers
                 ),
             ]
@@ -96,6 +107,8 @@ class Node:
     def start(self) -> None:
         """Accept associations from now on. Raises OSError when the port is taken."""
         self._scp.start()
+        self._listens = True
+        self._audit.started()
         self._schedule.start()
 
     def stop(self) -> None:
@@ -105,8 +118,20 @@ class Node:
         self._schedule.stop()
         self._worker.stop(_GRACE_S)
         self._calls.flush()
+        self._audit_receptions()
+        self._audit.sent(self._dispatches.over())
+        if self._listens:
+            self._audit.stopped()
+            self._audit.forward()
         self.store.close()
         os.close(self._folder_lock)
+
+    def _deliver_to(self, peer: str) -> None:
+        self._outbox.deliver_due_to(peer)
+        self._audit.sent(self._dispatches.over(peer))
+
+    def _audit_receptions(self) -> None:
+        self._audit.received(self._receptions.over())
 
     def _settle(self) -> None:
         quiet_seconds = self._settings.settle.quiet_seconds

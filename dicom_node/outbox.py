@@ -36,8 +36,15 @@ class DeliveryStore(Protocol):
         """Given up; waits for a person."""
 
 
+def _to_nobody(_delivery: Delivery, _failure: str) -> None:
+    """Where nobody wants to know."""
+
+
 class Outbox:
-    """Sends what is due. Safe to call from several threads: a peer that is being served is not served twice."""
+    """Sends what is due. Safe to call from several threads: a peer that is being served is not served twice.
+
+    `on_decided` hears of each delivery that arrived, or is given up, and then why; it must not raise.
+    """
 
     def __init__(
         self,
@@ -47,6 +54,7 @@ class Outbox:
         clock: Callable[[], float],
         jitter: random.Random,
         give_up_after_s: float,
+        on_decided: Callable[[Delivery, str], None] = _to_nobody,
     ) -> None:
         self._store = store
         self._destinations = destinations
@@ -54,6 +62,7 @@ class Outbox:
         self._clock = clock
         self._jitter = jitter
         self._give_up_after_s = give_up_after_s
+        self._on_decided = on_decided
         self._busy = {peer: threading.Lock() for peer in destinations}
         self._stopping = threading.Event()
 
@@ -139,6 +148,7 @@ class Outbox:
                     break
             else:
                 self._store.sent(delivery.delivery_id, status=status, now=self._clock())
+                self._on_decided(delivery, "")
                 arrived += 1
         return arrived
 
@@ -153,6 +163,7 @@ class Outbox:
             else:
                 told = f"in vain for {self._give_up_after_s / 3600:g} hours: {error}" if error.retryable else str(error)
                 self._store.dead(delivery.delivery_id, reason=told, now=now)
+                self._on_decided(delivery, told)
                 dead += 1
         for number, fate, action in (
             (len(deliveries) - dead, f"wait {delay_s:.0f} s", "delivery_postponed"),

@@ -31,7 +31,7 @@ from dicom_node.faults import call_path, type_and_place
 from dicom_node.listening import Dismissal, Door, HouseRules, open_door
 from dicom_node.negotiation import refused_contexts, request_of
 from dicom_node.peers import VERIFICATION
-from dicom_node.receiving import Arrival, Receiver
+from dicom_node.receiving import Arrival, Receiver, Recorded
 from dicom_node.store import Receipt
 from dicom_node.tls import ServerTls
 
@@ -56,6 +56,14 @@ class Listener:
     tls: ServerTls | None = None
 
 
+#: Told of each instance that was kept: over which association, who called, and what it is.
+OnReceived = Callable[[Association, AssociationRequest, Recorded], None]
+
+
+def _to_nobody(_association: Association, _caller: AssociationRequest, _recorded: Recorded) -> None:
+    """Where nobody wants to know."""
+
+
 #: None lets the association in.
 Admission = Callable[[AssociationRequest], Refusal | None]
 
@@ -64,7 +72,8 @@ class StorageScp:
     """Listens between `start` and `stop`.
 
     `on_stored` runs in the association's thread, before the answer, after each new instance; `on_call` in a caller's
-    thread, for each caller that was let in, rejected or sent away. Neither may raise.
+    thread, for each caller that was let in, rejected or sent away; `on_received` like `on_stored`, but for instances
+    that were there before, too. None may raise.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class StorageScp:
         on_stored: Callable[[Instance], None],
         on_call: Callable[[Call], None],
         clock: Callable[[], float] = time.time,
+        on_received: OnReceived = _to_nobody,
     ) -> None:
         self._listener = listener
         self._receiver = receiver
@@ -82,6 +92,7 @@ class StorageScp:
         self._on_stored = on_stored
         self._on_call = on_call
         self._clock = clock
+        self._on_received = on_received
         self._attendance: Attendance[Association] = Attendance()
         self._writing = Writing()
         self._server: Door | None = None
@@ -218,6 +229,7 @@ class StorageScp:
         )
         recorded = self._receiver.receive(arrival, now=self._clock())
         self._attendance.stored(event.assoc, recorded.instance.study_instance_uid)
+        self._on_received(event.assoc, request_of(event.assoc), recorded)
         if recorded.receipt is Receipt.NEW:
             self._on_stored(recorded.instance)
 

@@ -19,6 +19,7 @@ from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
 from dicom_node.store import rows
+from dicom_node.store.audit import AuditRecords
 from dicom_node.store.calls import Calls
 from dicom_node.store.database import Database, Row
 from dicom_node.store.deliveries import Deliveries
@@ -30,7 +31,7 @@ from dicom_node.store.statements import named_queries, sql_text
 
 _QUERIES = named_queries(sql_text("queries.sql"))
 #: SQL files that bring a database from version n to n + 1, in order.
-_MIGRATIONS = ("schema.sql", "0002_deliveries.sql", "0003_calls.sql")
+_MIGRATIONS = ("schema.sql", "0002_deliveries.sql", "0003_calls.sql", "0004_audit.sql")
 
 
 class Receipt(StrEnum):
@@ -49,6 +50,7 @@ class Store(Deliveries, Requests, Removal, Overview):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.calls = Calls(database)
+        self.audit_records = AuditRecords(database)
 
     @classmethod
     def open(cls, path: Path) -> Store:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from dicom_node.domain.audit import Collector
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import SettingsError
 from dicom_node.settings import SHIPPED_CASCADE, SHIPPED_MODELS, Settings, load_settings
@@ -63,6 +64,7 @@ def test_smallest_file_is_enough(load, tmp_path):
     assert settings.log.level == "info"
     assert settings.deliver.give_up_after_hours == 72.0
     assert (settings.retain.days, settings.retain.maximum_gb) == (None, None)
+    assert (settings.audit.file, settings.audit.patient_id, settings.collector) == (None, "hashed", None)
 
 
 def test_only_ae_title_peers_and_names_are_required(load, tmp_path):
@@ -171,6 +173,35 @@ def test_tls_is_for_callers_and_for_the_peers_that_want_it(load, tmp_path):
     )
 
 
+def test_the_collector_is_reached_with_the_nodes_files_or_its_own(load, tmp_path):
+    """Over TLS unless UDP is wanted; the port is that of the transport."""
+    with_node_tls = with_tls(TLS, "tls: false")
+    own = TlsFiles(tmp_path / "node.crt", tmp_path / "node.key", tmp_path / "ca.crt")
+    assert load(with_node_tls + "audit: {syslog: {host: h}}").collector == Collector("h", 6514, own)
+    named = "audit: {syslog: {host: h, port: 7, tls: {certificate: a.crt, key: a.key, authorities: b.crt}}}"
+    files = TlsFiles(tmp_path / "a.crt", tmp_path / "a.key", tmp_path / "b.crt")
+    assert load(SMALLEST + named).collector == Collector("h", 7, files)
+    assert load(with_node_tls + "audit: {syslog: {host: h, transport: udp}}").collector == Collector("h", 514, None)
+
+
+@pytest.mark.parametrize(
+    ("audit", "fault"),
+    [
+        ("{syslog: {host: h}}", "node.yaml:7: audit.syslog.tls: no certificate, key, authorities here, and no node.tls"
+         " to take it from; add node.tls, or name the files here"),
+        ("{syslog: yes}", "node.yaml:7: audit.syslog: expected a section with the keys host, port, transport, tls,"
+         " maximum_waiting, got True; write for example {host: 127.0.0.1}"),
+        ("{patient_id: name}", "node.yaml:7: audit.patient_id: expected none, hashed or plain, got 'name'; write for"
+         " example hashed"),
+        ("{keep_files: 0}", "node.yaml:7: audit.keep_files: expected a whole number from 1 to 1000, got 0; write for"
+         " example 10"),
+    ],
+)  # fmt: skip
+def test_faults_of_the_audit_trail_are_told(faults, audit, fault):
+    """As any other."""
+    assert faults(f"{SMALLEST}audit: {audit}") == [fault]
+
+
 @pytest.mark.parametrize(
     ("node", "peer", "fault"),
     [
@@ -246,7 +277,7 @@ def test_unknown_destination_names_those_there_are(load):
          "node.yaml:6: settle.quiet_second: unknown key; did you mean quiet_seconds?"
          " known: quiet_seconds"),
         ("settle:", "setle:",
-         "node.yaml:6: setle: unknown key; did you mean settle? known: deliver, load, log, models,"
+         "node.yaml:6: setle: unknown key; did you mean settle? known: audit, deliver, load, log, models,"
          " node, peers, receive, retain, runtime, settle"),
         (" 5}", " 0}",
          "node.yaml:6: settle.quiet_seconds: expected seconds, above 0 and up to 86400, got 0; write for"
@@ -419,8 +450,8 @@ def test_other_variables_are_left_alone(load):
          " example 11112"),
         ("DICOM_NODE_NODE__PROT", "1", "node.prot: unknown key; did you mean port? known: ae_title, host,"
          " maximum_associations, port, storage, tls"),
-        ("DICOM_NODE_NOD__PORT", "1", "nod: unknown key; did you mean node? known: deliver, load, log, models, node,"
-         " peers, receive, retain, runtime, settle"),
+        ("DICOM_NODE_NOD__PORT", "1", "nod: unknown key; did you mean node? known: audit, deliver, load, log, models,"
+         " node, peers, receive, retain, runtime, settle"),
         ("DICOM_NODE_DELIVER__TO", "[Z]", "deliver.to[0]: expected the name of a peer, got 'Z'; known: PACS"),
         ("DICOM_NODE_NODE__HOST", "[", "node.host: is no YAML value; write it as in the file, in quotes if it is text"),
         ("DICOM_NODE_PEERS__PACS", "{}", "peers.pacs: peers are set in the file only; write the peer into the file"),
