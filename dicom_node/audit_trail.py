@@ -55,8 +55,14 @@ class AuditTrail:
 
     def forward(self) -> None:
         """Send what waits for the collector."""
-        if self._forwarder is not None:
+        if self._forwarder is None:
+            return
+        try:
             self._forwarder.forward()
+        except StoreError as error:
+            _LOGGER.error(  # noqa: TRY400  # the message has the remedy
+                "The audit trail is not forwarded: %s", error, extra={"action": "audit_failed"}
+            )
 
     def _write(self, messages: tuple[AuditMessage, ...]) -> None:
         gap = self._gap

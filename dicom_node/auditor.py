@@ -116,7 +116,7 @@ class Auditor:
         self._trail.record(*(audit_messages.deleted(node, study, person=person, at=now) for study in studies))
 
     def forward(self) -> None:
-        """Send what waits for the collector. Raises StoreError."""
+        """Send what waits for the collector."""
         self._trail.forward()
 
     def study(self, study_instance_uid: str) -> AuditedStudy:
