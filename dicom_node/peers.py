@@ -51,7 +51,7 @@ def find(destination: Destination, own_ae_title: str, query: Dataset) -> tuple[D
             status = response
             if _is_pending(status) and identifier is not None:
                 matches.append(identifier)
-    check_status(status, destination, "C-FIND")
+    check_status(status, destination, "C-FIND", query)
     return tuple(matches)
 
 
@@ -66,7 +66,7 @@ def move(destination: Destination, own_ae_title: str, query: Dataset, move_to: s
             status = response
     counts = [int(status.get(f"NumberOf{kind}Suboperations", None) or 0) for kind in ("Completed", "Failed", "Warning")]
     if sum(counts) == 0:
-        check_status(status, destination, "C-MOVE")
+        check_status(status, destination, "C-MOVE", query)
     return MoveOutcome(int(status.get("Status", 0xC000)), *counts)
 
 

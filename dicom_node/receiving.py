@@ -22,7 +22,7 @@ from pydicom.uid import UID
 
 from dicom_node.domain.errors import CannotUnderstand, DatasetMismatch, OutOfResources, StoreError
 from dicom_node.domain.study import Instance, InstanceKind
-from dicom_node.spool import InstanceAddress, Kept, Spool, checked_address, file_meta_of
+from dicom_node.spool import InstanceAddress, Kept, Spool, checked_address, checked_uid, file_meta_of
 from dicom_node.store import Receipt
 
 _LOGGER = logging.getLogger(__name__)
@@ -142,6 +142,7 @@ def identify(arrival: Arrival) -> InstanceAddress:
         if uids[tag] != uid:
             raise DatasetMismatch(f"{keyword_for_tag(tag)} differs from request")
     checked_address(address)
+    checked_uid(arrival.sop_class_uid, keyword_for_tag(_SOP_CLASS_UID))
     return address
 
 

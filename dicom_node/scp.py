@@ -23,6 +23,7 @@ from dicom_node import transfer_syntaxes
 from dicom_node.admission import UNDECIDED, AssociationRequest
 from dicom_node.associations import application_entity, send_without_delay
 from dicom_node.attendance import Attendance, Refusal, Writing
+from dicom_node.discretion import shown_uid
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import Call, CallOutcome, RefusedContext
 from dicom_node.domain.errors import CannotUnderstand, ReceiveError
@@ -208,7 +209,7 @@ class StorageScp:
         except Exception as error:  # noqa: BLE001  # the last resort of the SCP: whatever fails, the sender gets a true status
             _LOGGER.error(  # noqa: TRY400  # a traceback would quote messages, and they may quote the patient
                 "Failed to keep %s by a fault of this node: %s (%s)",
-                request.AffectedSOPInstanceUID,
+                shown_uid(request.AffectedSOPInstanceUID),
                 type_and_place(error),
                 call_path(error),
                 extra={"action": "store_fault"},
@@ -269,7 +270,7 @@ def _failure(error: ReceiveError, request: C_STORE) -> Dataset:
     _LOGGER.warning(
         "Answered 0x%04X to %s: %s",
         error.status,
-        request.AffectedSOPInstanceUID,
+        shown_uid(request.AffectedSOPInstanceUID),
         error,
         extra={"action": "store_refused"},
     )

@@ -75,12 +75,13 @@ class Store(Deliveries, Requests, Removal, Overview):
                 return Receipt.NEW
             if first["digest"] == instance.digest:
                 reason = f"{instance.sop_instance_uid} came again from {calling_ae}"
-                self._event(instance.study_instance_uid, None, Receipt.DUPLICATE, reason, now)
+                self._event_once(instance.study_instance_uid, Receipt.DUPLICATE, reason, now)
                 return Receipt.DUPLICATE
-            self._run("add_conflict", **rows.instance_columns(instance), calling_ae_title=calling_ae, now=now)
-            reason = f"{instance.sop_instance_uid} came from {calling_ae} with other content; the first stays"
-            for study in sorted({first["study_instance_uid"], instance.study_instance_uid}):
-                self._event(study, None, Receipt.CONFLICT, reason, now)
+            columns = rows.instance_columns(instance)
+            if self._run("add_conflict", **columns, calling_ae_title=calling_ae, now=now):
+                reason = f"{instance.sop_instance_uid} came from {calling_ae} with other content; the first stays"
+                for study in sorted({first["study_instance_uid"], instance.study_instance_uid}):
+                    self._event(study, None, Receipt.CONFLICT, reason, now)
             return Receipt.CONFLICT
 
     def receiving(self) -> tuple[StudyActivity, ...]:

@@ -1,7 +1,6 @@
 """What the node and its commands leave in the audit trail, and what a syslog collector gets of it."""
 
 import json
-import os
 import pwd
 import stat
 from xml.etree import ElementTree as ET
@@ -218,7 +217,7 @@ def test_patients_stand_in_it_as_the_configuration_says(config, monkeypatch, tmp
     assert [subject["ParticipantObjectID"] for subject in subjects[1:]] == ([] if expected is None else [expected])
     assert "Builder" not in path.read_text()
     assert not (tmp_path / "var" / "audit.key").exists()
-    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_hashes_of_patients_need_the_key(node, config, tmp_path):
