@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.dataset import Dataset
+
 from dicom_node import audit_messages
 from dicom_node.audit_file import AuditFile
 from dicom_node.audit_forwarding import Forwarder, Reporter
 from dicom_node.audit_messages import AuditedStudy, Entity
+from dicom_node.audit_query import told_query
 from dicom_node.audit_text import AuditSource
 from dicom_node.audit_trail import AuditTrail
 from dicom_node.calls import CallRegister
@@ -41,6 +44,8 @@ class Site:
     #: Name in the configuration -> the peer.
     peers: Mapping[str, Entity]
     identify: Identify
+    #: Whether Patient IDs are told as they are.
+    plain: bool
 
 
 class Auditor:
@@ -96,6 +101,12 @@ class Auditor:
         self._trail.record(
             *(audit_messages.not_let_in(self._site.node, call) for call in calls if call.outcome in _ALERTS)
         )
+
+    def queried(self, peer: str, sop_class_uid: str, query: Dataset) -> None:
+        """The node asked a peer; patients in its query stand as they do in the rest of the trail."""
+        told = told_query(query, plain=self._site.plain)
+        node = self._site.node
+        self._trail.record(audit_messages.queried(node, self._peer(peer), sop_class_uid, told, at=self._clock()))
 
     def to_be_sent(self, study_instance_uid: str, peers: Iterable[str], person: str) -> None:
         """A person has results sent again."""
@@ -186,7 +197,9 @@ def auditor_of(settings: Settings, store: Store) -> Auditor:
             f"{storage / 'audit.key'} cannot be used: {error.strerror}; run this as the service's user"
         ) from error
     peers = {name: Entity(peer.ae_title, peer.host) for name, peer in settings.peers.items()}
-    return Auditor(AuditTrail(node, source, file, forwarder), Site(node, storage, peers, identify))
+    return Auditor(
+        AuditTrail(node, source, file, forwarder), Site(node, storage, peers, identify, audit.patient_id == "plain")
+    )
 
 
 def person() -> str:

@@ -5,9 +5,14 @@ import json
 from xml.etree import ElementTree as ET
 
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.uid import ImplicitVRLittleEndian
 
 from dicom_node import audit_messages
 from dicom_node.audit_messages import AuditedStudy, Entity
+from dicom_node.audit_query import told_query
 from dicom_node.audit_text import AuditSource, as_json, as_xml
 from dicom_node.domain.calls import Call, CallOutcome
 from tests.builders.audit import breaches
@@ -132,6 +137,23 @@ def test_a_query_is_told_as_it_was_sent():
     [detail] = xml_of("query").iter("ParticipantObjectDetail")
     assert base64.b64decode(query.text) == b"\x08\0"
     assert detail.get("type") == "TransferSyntax"
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_patients_in_a_query_are_told_only_where_they_are_told_plainly(plain):
+    """The keys stay, so that one sees what was asked; identifiers and words of the standard stay with their values."""
+    query = Dataset()
+    query.QueryRetrieveLevel, query.StudyInstanceUID, query.StudyDate = "STUDY", "1.2.3", "20260101-20260131"
+    query.PatientID, query.PatientName, query.PatientBirthDate = "B-0001", "Doe*", "19700101"
+    query.AccessionNumber, query.NumberOfStudyRelatedInstances = "A-0001", None
+    query.RequestAttributesSequence = [Dataset()]
+    query.RequestAttributesSequence[0].RequestedProcedureID = "R-0001"
+    encoded, syntax = told_query(query, plain=plain)
+    told = read_dataset(DicomBytesIO(encoded), is_implicit_VR=True, is_little_endian=True)
+    assert syntax == ImplicitVRLittleEndian
+    assert list(told.keys()) == sorted(query.keys())
+    assert (told.QueryRetrieveLevel, told.StudyInstanceUID, told.StudyDate) == ("STUDY", "1.2.3", "20260101-20260131")
+    assert [secret in encoded for secret in (b"B-0001", b"Doe", b"19700101", b"A-0001", b"R-0001")] == [plain] * 5
 
 
 def test_what_is_not_known_is_left_out():

@@ -102,7 +102,7 @@ def test_same_bytes_again_are_a_duplicate(store):
 
 
 def test_other_bytes_are_a_conflict_and_the_first_stay(store, path):
-    """The second object is kept apart with its path, once however often it comes, and no job changes; a third is news."""
+    """The second object is kept apart with its path, once however often it comes; no job changes; a third is news."""
     claimed(store)
     other = replace(instance(1, digest="b"), path=Path("/conflicts/1.dcm"))
     receipts = [store.record_instance(other, calling_ae="MR1", now=300.0 + index) for index in range(2)]
