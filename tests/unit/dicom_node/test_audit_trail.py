@@ -1,6 +1,7 @@
 """The audit trail on disk and on its way: nothing lost without a word, nothing without a bound, nobody kept waiting."""
 
 import errno
+import fcntl
 import json
 import os
 import stat
@@ -118,6 +119,23 @@ def test_whoever_renames_it_need_tell_nobody(tmp_path):
     path.rename(tmp_path / "old")
     file.append(["2"])
     assert path.read_text() == "2\n"
+
+
+def test_a_file_that_is_rotated_while_one_waits_for_it_is_let_go(tmp_path, monkeypatch):
+    """Between opening it and holding its lock another process was faster."""
+    path = tmp_path / "audit.jsonl"
+    file = AuditFile(path, 10**6, 3)
+    file.append(["1"])
+    lock = fcntl.flock
+
+    def slow(descriptor, operation):
+        if not (tmp_path / "audit.jsonl.1").exists():
+            path.rename(tmp_path / "audit.jsonl.1")
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", slow)
+    file.append(["2"])
+    assert ((tmp_path / "audit.jsonl.1").read_text(), path.read_text()) == ("1\n", "2\n")
 
 
 def append_many(path, name):
