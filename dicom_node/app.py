@@ -118,7 +118,7 @@ class Node:
         self._schedule.stop()
         self._worker.stop(_GRACE_S)
         self._calls.flush()
-        self._audit_receptions()
+        self._audit.received(self._receptions.over(all_are=True))
         self._audit.sent(self._dispatches.over())
         if self._listens:
             self._audit.stopped()

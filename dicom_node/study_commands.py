@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from dicom_node import study_tables, tables
-from dicom_node.auditor import AuditedFolders, auditor_of, person
+from dicom_node.auditor import AuditedFolders, Auditor, auditor_of, person
 from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.status import Reply
 from dicom_node.logs import configure_logging
@@ -55,8 +55,9 @@ def retry(study: Study, config: ConfigOption, *, as_json: JsonOption = False) ->
     """Have a study that is held, or whose analysis failed, analysed after all."""
     settings = _settings(config)
     with _store_of(settings) as store:
+        auditor = auditor_of(settings, store)
         reply = store.retry(study, now=time.time())
-        _audit_analysis(settings, store, reply)
+        _audit_analysis(auditor, reply)
     _tell(reply, as_json=as_json)
 
 
@@ -73,10 +74,11 @@ def resend(
     if to is not None:
         settings.destination(to)
     with _store_of(settings) as store:
+        auditor = auditor_of(settings, store)
         reply = store.resend(study, peer=to, everything=everything, now=time.time())
         if reply.changed:
             peers = _receivers(store, reply) if to is None else [to]
-            auditor_of(settings, store).to_be_sent(reply.study_instance_uid, peers, person())
+            auditor.to_be_sent(reply.study_instance_uid, peers, person())
     _tell(reply, as_json=as_json)
 
 
@@ -84,8 +86,9 @@ def rerun(study: Study, config: ConfigOption, *, as_json: JsonOption = False) ->
     """Analyse a study again, on the images that there are; what was made before stays."""
     settings = _settings(config)
     with _store_of(settings) as store:
+        auditor = auditor_of(settings, store)
         reply = store.rerun(study, now=time.time())
-        _audit_analysis(settings, store, reply)
+        _audit_analysis(auditor, reply)
     _tell(reply, as_json=as_json)
 
 
@@ -117,9 +120,9 @@ def _store_of(settings: Settings) -> Iterator[Store]:
         store.close()
 
 
-def _audit_analysis(settings: Settings, store: Store, reply: Reply) -> None:
+def _audit_analysis(auditor: Auditor, reply: Reply) -> None:
     if reply.changed:
-        auditor_of(settings, store).to_be_analysed(reply.study_instance_uid, person())
+        auditor.to_be_analysed(reply.study_instance_uid, person())
 
 
 def _receivers(store: Store, reply: Reply) -> list[str]:

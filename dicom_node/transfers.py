@@ -77,10 +77,10 @@ class Receptions(Generic[_Association]):
             gathered = studies.setdefault((instance.study_instance_uid, known), _Gathered(instance.path))
             gathered.instances[instance.sop_class_uid] += 1
 
-    def over(self) -> tuple[Reception, ...]:
-        """What came over associations that are over; each is told once."""
+    def over(self, *, all_are: bool = False) -> tuple[Reception, ...]:
+        """What came over associations that are over, or as good as that when the node stops; each is told once."""
         with self._lock:
-            ended = [association for association in self._open if not association.is_alive()]
+            ended = [association for association in self._open if all_are or not association.is_alive()]
             gone = [self._open.pop(association) for association in ended]
         return tuple(
             Reception(caller, study, gathered.path, known, dict(gathered.instances))
