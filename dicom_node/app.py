@@ -12,12 +12,12 @@ from collections.abc import Callable
 from functools import partial
 
 from dicom_node.admission import AssociationRequest, KnownPeer, Rejected, admit, peer_that_calls
+from dicom_node.auditor import AuditedCalls, AuditedFolders, auditor_of
 from dicom_node.calls import CallBook
 from dicom_node.catch_up import CatchUp, Window
-from dicom_node.commitment import Patience
 from dicom_node.commitment_scu import ProvingPeer
 from dicom_node.commitment_service import CommitmentPeers, CommitmentService
-from dicom_node.domain.delivery import Destination
+from dicom_node.domain.delivery import Destination, RetryPolicy
 from dicom_node.domain.errors import Fault, SettingsError, StoreError
 from dicom_node.domain.study import InstanceKind, Maker
 from dicom_node.equipment import is_own
@@ -39,6 +39,7 @@ from dicom_node.store import Store
 from dicom_node.study_folders import StudyFolders
 from dicom_node.study_rules import answering_senders, patience_for, urgency_rules
 from dicom_node.tls import ServerTls
+from dicom_node.transfers import Dispatches, Ending, Receptions
 from dicom_node.worker_process import WorkerProcess
 from inference.stages import CascadeError, load_cascade
 
@@ -49,6 +50,7 @@ _SETTLE_EVERY_S = 0.5
 _WAKE_EVERY_S = 0.5
 _DELIVER_EVERY_S = 0.5
 _NOTE_CALLS_EVERY_S = 1.0
+_AUDIT_EVERY_S = 1.0
 _BURY_EVERY_S = 60.0
 _RETAIN_EVERY_S = 600.0
 #: How long each part may take to finish what it is doing when the node stops.
@@ -66,21 +68,25 @@ class Node:
         self.store = Store.open(settings.database)
         self._spool = Spool(settings.node.storage)
         self._spool.sweep()
-        folders = StudyFolders(settings.node.storage)
+        self._audit = auditor_of(settings, self.store)
+        self._receptions: Receptions[Ending] = Receptions()
+        self._dispatches = Dispatches()
+        self._listens = False
+        folders = AuditedFolders(settings.node.storage, self._audit, person="")
         folders.sweep()
         self._worker = WorkerProcess(settings)
-        jitter = random.Random()  # spreads retries, guards nothing
-        give_up_after_s = settings.deliver.give_up_after_hours * 3600
+        # chance spreads retries, and guards nothing
+        policy = RetryPolicy(settings.deliver.give_up_after_hours * 3600, random.Random())
         self._outbox = Outbox(
             self.store,
             {name: settings.destination(name) for name in settings.deliver.peers},
             settings.node.ae_title,
             clock,
-            jitter,
-            give_up_after_s,
+            policy,
             {destination.peer: destination.wanted for destination in settings.deliver.to},
+            self._dispatches.note,
         )
-        self._calls = CallBook(self.store.calls)
+        self._calls = CallBook(AuditedCalls(self.store.calls, self._audit))
         receiver = Receiver(self._spool, self.store, classify, urgency_rules(settings))
         self._catch_up = catch_up(settings, self.store, receiver, clock)
         self._scp = StorageScp(
@@ -90,13 +96,14 @@ class Node:
             on_stored=lambda _instance: None,
             on_call=self._calls.note,
             clock=clock,
+            on_received=self._receptions.note,
         )
         self._inquiries = Inquiries(answering_senders(settings), self._count_held, self._settle_soon)
         self._commitment = CommitmentService(
             self.store,
             commitment_peers(settings),
             settings.node.ae_title,
-            Patience(give_up_after_s, jitter),
+            policy,
             clock,
         )
         self._scp.also_serve(self._commitment.services)
@@ -106,11 +113,13 @@ class Node:
                 Task("wake the worker", _WAKE_EVERY_S, self._worker.tick),
                 Task("note who called", _NOTE_CALLS_EVERY_S, self._calls.flush),
                 Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
+                Task("audit what came", _AUDIT_EVERY_S, self._audit_receptions),
+                Task("forward the audit trail", _AUDIT_EVERY_S, self._audit.forward),
                 *retention_tasks(settings, self.store, folders, clock),
                 *self._commitment.tasks,
                 *catch_up_tasks(settings, self._catch_up),
                 *(
-                    Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._outbox.deliver_due_to, peer))
+                    Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._deliver_to, peer))
                     for peer in settings.deliver.peers
                 ),
             ]
@@ -126,6 +135,8 @@ class Node:
         """Accept associations from now on. Raises OSError when the port is taken."""
         self._commitment.start()
         self._scp.start()
+        self._listens = True
+        self._audit.started()
         self._schedule.start()
 
     def stop(self) -> None:
@@ -138,8 +149,20 @@ class Node:
         self._inquiries.stop(_ANSWER_GRACE_S)
         self._worker.stop(_GRACE_S)
         self._calls.flush()
+        self._audit.received(self._receptions.over(all_are=True))
+        self._audit.sent(self._dispatches.over())
+        if self._listens:
+            self._audit.stopped()
+            self._audit.forward()
         self.store.close()
         os.close(self._folder_lock)
+
+    def _deliver_to(self, peer: str) -> None:
+        self._outbox.deliver_due_to(peer)
+        self._audit.sent(self._dispatches.over(peer))
+
+    def _audit_receptions(self) -> None:
+        self._audit.received(self._receptions.over())
 
     def _settle(self) -> None:
         patience_of, open_associations = partial(patience_for, self._settings), self._scp.open_associations

@@ -18,6 +18,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from dicom_node.answers import Answer, answer_of
+from dicom_node.discretion import comment_of
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import DeliveryError, NothingAccepted, PeerRefused, PeerUnreachable
 from dicom_node.tls import client_tls
@@ -119,12 +120,15 @@ def _why_not(
     return PeerUnreachable(f"{destination} broke off or did not answer the association request{doubt}")
 
 
-def check_status(response: Dataset, destination: Destination, service: str) -> None:
-    """Raises PeerUnreachable for a response without a status, PeerRefused for one that is not success."""
+def check_status(response: Dataset, destination: Destination, service: str, asked: Dataset | None = None) -> None:
+    """Raises PeerUnreachable for a response without a status, PeerRefused for one that is not success.
+
+    Its comment is told, unless it names the patient of what was `asked`.
+    """
     if response.get("Status") is None:
         raise PeerUnreachable(f"{destination} gave no answer to the {service}")
     if response.Status != 0:
-        comment = f" ({response.ErrorComment})" if response.get("ErrorComment") else ""
+        comment = comment_of(response, asked)
         raise PeerRefused(
             f"{destination} answered the {service} with status 0x{response.Status:04X}{comment}",
             transient=answer_of(response.Status) is Answer.LATER,

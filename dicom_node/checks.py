@@ -13,11 +13,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from dicom_node import tls
+from dicom_node.domain.audit import Collector
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import DeliveryError, PeerRefused, SettingsError
 from dicom_node.peers import echo
 from dicom_node.settings import Settings
 from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
+from dicom_node.syslog import CollectorError, send_records
 from inference.registry import BrokenPackage, Package
 from inference.stages import CascadeError, load_cascade
 
@@ -51,6 +53,8 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield from _models(settings)
     for name in settings.peers:
         yield _peer(settings.destination(name), settings.node.ae_title, gets_results=name in settings.deliver.peers)
+    if settings.collector is not None:
+        yield _collector(settings.collector)
 
 
 def _storage(folder: Path) -> Check:
@@ -67,8 +71,9 @@ def _storage(folder: Path) -> Check:
 
 
 def _tls_files(settings: Settings) -> Iterator[Check]:
-    """The node's, and those a peer has for itself."""
+    """The node's, and those a peer or the collector has for itself."""
     wanted = [settings.own_tls, *(settings.destination(name).tls for name in settings.peers)]
+    wanted.append(None if settings.collector is None else settings.collector.tls)
     pairs = {(files.certificate, files.key, files.authorities): files for files in wanted if files is not None}
     for files in pairs.values():
         yield _certificate(files)
@@ -94,6 +99,18 @@ def _certificate(files: TlsFiles) -> Check:
     if days < _RENEW_DAYS:
         return Check(subject, Verdict.WARNING, f"expires on {day}, in {days:.0f} days; renew it")
     return Check(subject, Verdict.OK, f"valid until {day}")
+
+
+def _collector(collector: Collector) -> Check:
+    """A connection without a message; the file has them all, whatever comes of it."""
+    subject = f"audit collector {collector}"
+    try:
+        send_records((), collector)
+    except CollectorError as error:
+        return Check(subject, Verdict.FAILED, str(error))
+    return Check(
+        subject, Verdict.OK, "cannot be asked" if collector.tls is None else "believes this node, and is believed"
+    )
 
 
 def _port(settings: Settings) -> Check:

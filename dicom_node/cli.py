@@ -25,6 +25,7 @@ from dicom_node import (
 )
 from dicom_node.checks import Verdict, run_checks
 from dicom_node.domain.errors import NodeError, SettingsError
+from dicom_node.faults import tell_without_messages
 from dicom_node.files import files_under
 from dicom_node.logs import configure_logging
 from dicom_node.progress import Progress
@@ -184,7 +185,8 @@ for command in (
 
 
 def main() -> None:
-    """The command; errors a person can mend are told in a line, not in a traceback."""
+    """The command; errors are told in a line, not in a traceback."""
+    tell_without_messages()
     try:
         app()
     except SettingsError as error:

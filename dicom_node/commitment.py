@@ -5,12 +5,10 @@ Nothing here touches clock, disk or network; times and what is on disk come in a
 
 from __future__ import annotations
 
-import random
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from dicom_node.domain.commitment import CommitmentReport, FailureReason, Fate, Holding, Reference, Unproven, Verdict
-from dicom_node.domain.delivery import is_in_vain, retry_delay_s
+from dicom_node.domain.delivery import RetryPolicy, retry_delay_s
 
 #: How long a report is waited for after the first request. An archive reports within seconds or minutes; for one that
 #: does so at night the wait doubles with each request, up to a day.
@@ -31,33 +29,13 @@ _FAILURE_REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long is tried in vain, and by how much chance spreads the tries."""
-
-    give_up_after_s: float
-    jitter: random.Random
-
-    def is_over(self, failing_since: float | None, now: float) -> bool:
-        """Whether there was no success for so long that a person must look."""
-        return is_in_vain(failing_since, give_up_after_s=self.give_up_after_s, now=now)
-
-    def told(self, failing_since: float | None, reason: str, now: float) -> str:
-        """The reason, and for how long it was so, where that is too long."""
-        return (
-            f"in vain for {self.give_up_after_s / 3600:g} hours: {reason}"
-            if self.is_over(failing_since, now)
-            else reason
-        )
-
-
 def deadline_s(asked: int) -> float:
     """How long the report on the `asked`-th request (1-based) is waited for."""
     return min(LONGEST_DEADLINE_S, FIRST_DEADLINE_S * 2.0 ** min(asked - 1, _MOST_DOUBLINGS))
 
 
 def by_report(
-    report: CommitmentReport, awaited: Sequence[Unproven], peer: str, patience: Patience, now: float
+    report: CommitmentReport, awaited: Sequence[Unproven], peer: str, policy: RetryPolicy, now: float
 ) -> tuple[Verdict, ...]:
     """What a report means for the deliveries it was asked for; those it does not name still wait for it.
 
@@ -70,14 +48,14 @@ def by_report(
         uid = each.reference.sop_instance_uid
         if uid in failed:
             name = _FAILURE_REASONS.get(failed[uid], "a reason of its own")
-            verdicts.append(_missing(each, f"{peer} does not keep it: 0x{failed[uid]:04X}, {name}", patience, now))
+            verdicts.append(_missing(each, f"{peer} does not keep it: 0x{failed[uid]:04X}, {name}", policy, now))
         elif uid in kept:
             verdicts.append(Verdict(each.delivery_id, each.transaction_uid, Fate.COMMITTED))
     return tuple(verdicts)
 
 
 def by_query(
-    found: Collection[str], asked_for: Sequence[Unproven], peer: str, patience: Patience, now: float
+    found: Collection[str], asked_for: Sequence[Unproven], peer: str, policy: RetryPolicy, now: float
 ) -> tuple[Verdict, ...]:
     """What a query means: `found` are the SOP Instance UIDs that the peer has of those asked for."""
     verdicts = []
@@ -85,43 +63,43 @@ def by_query(
         if each.reference.sop_instance_uid in found:
             verdicts.append(Verdict(each.delivery_id, each.transaction_uid, Fate.COMMITTED))
         elif each.asked < MOST_QUERIES:
-            verdicts.append(ask_again(each, f"{peer} does not find it yet", patience, now))
+            verdicts.append(ask_again(each, f"{peer} does not find it yet", policy, now))
         else:
-            verdicts.append(_missing(each, f"{peer} does not find it, asked {each.asked} times", patience, now))
+            verdicts.append(_missing(each, f"{peer} does not find it, asked {each.asked} times", policy, now))
     return tuple(verdicts)
 
 
-def without_report(awaited: Sequence[Unproven], peer: str, patience: Patience, now: float) -> tuple[Verdict, ...]:
+def without_report(awaited: Sequence[Unproven], peer: str, policy: RetryPolicy, now: float) -> tuple[Verdict, ...]:
     """What follows when the report did not come in time: the peer is asked once more, with more time."""
     return tuple(
         Verdict(
             each.delivery_id,
             each.transaction_uid,
             Fate.ASK_AGAIN,
-            patience.told(each.failing_since, f"{peer} did not report on the storage commitment request", now),
+            policy.told(each.failing_since, f"{peer} did not report on the storage commitment request", now),
             due_at=now,
         )
         for each in awaited
     )
 
 
-def ask_again(each: Unproven, reason: str, patience: Patience, now: float) -> Verdict:
+def ask_again(each: Unproven, reason: str, policy: RetryPolicy, now: float) -> Verdict:
     """What follows when asking itself came to nothing, for `reason`."""
     return Verdict(
         each.delivery_id,
         each.transaction_uid,
         Fate.ASK_AGAIN,
-        patience.told(each.failing_since, reason, now),
-        due_at=now + retry_delay_s(each.asked, patience.jitter),
+        policy.told(each.failing_since, reason, now),
+        due_at=now + retry_delay_s(each.asked, policy.jitter),
     )
 
 
-def _missing(each: Unproven, reason: str, patience: Patience, now: float) -> Verdict:
+def _missing(each: Unproven, reason: str, policy: RetryPolicy, now: float) -> Verdict:
     """It is sent again, or given up when that was so for too long."""
-    told = patience.told(each.missing_since, reason, now)
-    if patience.is_over(each.missing_since, now):
+    told = policy.told(each.missing_since, reason, now)
+    if policy.is_over(each.missing_since, now):
         return Verdict(each.delivery_id, each.transaction_uid, Fate.DEAD, told)
-    due_at = now + retry_delay_s(1, patience.jitter)
+    due_at = now + retry_delay_s(1, policy.jitter)
     return Verdict(each.delivery_id, each.transaction_uid, Fate.SEND_AGAIN, told, due_at)
 
 

@@ -17,7 +17,7 @@ from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.events import Event, EventHandlerType
 
 from dicom_node.admission import AssociationRequest
-from dicom_node.commitment import Patience, by_report
+from dicom_node.commitment import by_report
 from dicom_node.commitment_messages import (
     ALL_KEPT,
     FAILURES_EXIST,
@@ -28,7 +28,7 @@ from dicom_node.commitment_messages import (
     report_of,
 )
 from dicom_node.domain.commitment import CommitmentReport, Fate, Unproven, Verdict
-from dicom_node.domain.delivery import Destination
+from dicom_node.domain.delivery import Destination, RetryPolicy
 from dicom_node.domain.errors import StoreError
 from dicom_node.negotiation import request_of
 from dicom_node.peers import VERIFICATION
@@ -61,12 +61,12 @@ class ReportDesk:
         self,
         store: AskedStore,
         destinations: Mapping[str, Destination],
-        patience: Patience,
+        policy: RetryPolicy,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._destinations = destinations
-        self._patience = patience
+        self._policy = policy
         self._clock = clock
         self._news = threading.Condition()
         self._closed = False
@@ -138,7 +138,7 @@ class ReportDesk:
             )
             return
         now = self._clock()
-        verdicts = by_report(report, awaited, str(destination), self._patience, now)
+        verdicts = by_report(report, awaited, str(destination), self._policy, now)
         self._store.judged(verdicts, now=now)
         with self._news:
             self._news.notify_all()

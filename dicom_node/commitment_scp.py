@@ -19,7 +19,7 @@ from pynetdicom.events import Event, EventHandlerType
 
 from dicom_node.admission import AssociationRequest
 from dicom_node.associations import open_association
-from dicom_node.commitment import Patience, judge
+from dicom_node.commitment import judge
 from dicom_node.commitment_messages import (
     REQUEST_COMMITMENT,
     STORAGE_COMMITMENT,
@@ -39,7 +39,7 @@ from dicom_node.domain.commitment import (
     Reference,
     RequestRefusal,
 )
-from dicom_node.domain.delivery import Destination, retry_delay_s
+from dicom_node.domain.delivery import Destination, RetryPolicy, retry_delay_s
 from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerRefused, PeerUnreachable, StoreError
 from dicom_node.negotiation import request_of as caller_of
 
@@ -92,14 +92,14 @@ class CommitmentScp:
         destinations: Mapping[str, Destination],
         name_of: Callable[[AssociationRequest], str | None],
         own_ae_title: str,
-        patience: Patience,
+        policy: RetryPolicy,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._destinations = destinations
         self._name_of = name_of
         self._own_ae_title = own_ae_title
-        self._patience = patience
+        self._policy = policy
         self._clock = clock
         self._lock = threading.Lock()
         #: Peer and transaction UID -> the association of the request.
@@ -230,10 +230,10 @@ class CommitmentScp:
     def _fail(self, promises: Sequence[Promise], error: DeliveryError) -> None:
         now = self._clock()
         for promise in promises:
-            if self._patience.is_over(promise.failing_since, now):
-                self._give_up(promise, self._patience.told(promise.failing_since, str(error), now))
+            if self._policy.is_over(promise.failing_since, now):
+                self._give_up(promise, self._policy.told(promise.failing_since, str(error), now))
                 continue
-            delay_s = retry_delay_s(promise.attempt, self._patience.jitter)
+            delay_s = retry_delay_s(promise.attempt, self._policy.jitter)
             self._store.postpone(promise, due_at=now + delay_s, now=now)
             _LOGGER.warning(
                 "A storage commitment report for %s waits %.0f s: %s",

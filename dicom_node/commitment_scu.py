@@ -20,7 +20,7 @@ from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import PresentationContext, build_context
 
 from dicom_node.associations import check_status, open_association
-from dicom_node.commitment import Patience, ask_again, by_query, deadline_s, without_report
+from dicom_node.commitment import ask_again, by_query, deadline_s, without_report
 from dicom_node.commitment_messages import (
     REQUEST_COMMITMENT,
     STORAGE_COMMITMENT,
@@ -29,7 +29,7 @@ from dicom_node.commitment_messages import (
 )
 from dicom_node.commitment_reports import AskedStore, ReportDesk, tell_of
 from dicom_node.domain.commitment import CommitmentRequest, Proof, Unproven, Verdict
-from dicom_node.domain.delivery import Destination
+from dicom_node.domain.delivery import Destination, RetryPolicy
 from dicom_node.domain.errors import DeliveryError
 from dicom_node.peers import find
 from dicom_node.transfer_syntaxes import UNCOMPRESSED
@@ -72,14 +72,14 @@ class Prover:
         peer: ProvingPeer,
         own_ae_title: str,
         desk: ReportDesk,
-        patience: Patience,
+        policy: RetryPolicy,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._peer = peer
         self._own_ae_title = own_ae_title
         self._desk = desk
-        self._patience = patience
+        self._policy = policy
         self._clock = clock
 
     def prove(self) -> None:
@@ -88,7 +88,7 @@ class Prover:
         self._store.await_from(name, now=now)
         due = self._store.due_from(name, now=now, most=MOST_OBJECTS)
         late = [each for each in due if each.transaction_uid is not None]
-        self._follow(without_report(late, str(self._peer.destination), self._patience, now))
+        self._follow(without_report(late, str(self._peer.destination), self._policy, now))
         fresh = [each for each in due if each.transaction_uid is None]
         if fresh:
             self._ask(fresh)
@@ -104,7 +104,7 @@ class Prover:
                 self._request(CommitmentRequest(transaction_uid, tuple(each.reference for each in asked)))
         except DeliveryError as error:
             now = self._clock()
-            self._follow([ask_again(each, str(error), self._patience, now) for each in asked])
+            self._follow([ask_again(each, str(error), self._policy, now) for each in asked])
 
     def _request(self, request: CommitmentRequest) -> None:
         """N-ACTION, and a wait for the report on the same association. Raises DeliveryError when it is not taken."""
@@ -135,7 +135,7 @@ class Prover:
             query.SOPInstanceUID = [each.reference.sop_instance_uid for each in those]
             matches = find(self._peer.destination, self._own_ae_title, query)
             found = {str(match.get("SOPInstanceUID", "")) for match in matches}
-            self._follow(by_query(found, those, str(self._peer.destination), self._patience, self._clock()))
+            self._follow(by_query(found, those, str(self._peer.destination), self._policy, self._clock()))
 
     def _follow(self, verdicts: Sequence[Verdict]) -> None:
         if verdicts and self._store.judged(verdicts, now=self._clock()):

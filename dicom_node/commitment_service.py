@@ -9,11 +9,10 @@ from functools import partial
 from pynetdicom.events import EventHandlerType
 
 from dicom_node.admission import AssociationRequest
-from dicom_node.commitment import Patience
 from dicom_node.commitment_reports import ReportDesk, confined
 from dicom_node.commitment_scp import CommitmentScp
 from dicom_node.commitment_scu import Prover, ProvingPeer
-from dicom_node.domain.delivery import Destination
+from dicom_node.domain.delivery import Destination, RetryPolicy
 from dicom_node.schedule import Task
 from dicom_node.store import Store
 
@@ -34,15 +33,15 @@ class CommitmentService:
     """Asks, and is asked, between `start` and `stop`. `tasks` are for the schedule."""
 
     def __init__(
-        self, store: Store, peers: CommitmentPeers, own_ae_title: str, patience: Patience, clock: Callable[[], float]
+        self, store: Store, peers: CommitmentPeers, own_ae_title: str, policy: RetryPolicy, clock: Callable[[], float]
     ) -> None:
         self._store = store
         self._peers = peers
         called = {name: peer.destination for name, peer in peers.proving.items()}
-        self._desk = ReportDesk(store.proofs, called, patience, clock)
-        self._scp = CommitmentScp(store.promises, peers.asking, peers.who_asks, own_ae_title, patience, clock)
+        self._desk = ReportDesk(store.proofs, called, policy, clock)
+        self._scp = CommitmentScp(store.promises, peers.asking, peers.who_asks, own_ae_title, policy, clock)
         provers = {
-            name: Prover(store.proofs, peer, own_ae_title, self._desk, patience, clock)
+            name: Prover(store.proofs, peer, own_ae_title, self._desk, policy, clock)
             for name, peer in peers.proving.items()
         }
         self.tasks: tuple[Task, ...] = (

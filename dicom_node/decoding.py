@@ -16,6 +16,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import get_expected_length, pixel_array
 from pydicom.uid import UID, JPEGLSTransferSyntaxes, RLETransferSyntaxes
 
+from dicom_node.discretion import names_patient
 from dicom_node.domain.errors import ReadError
 from dicom_node.frames import FrameHeader, frame_count, numbers
 from inference.volume import Window
@@ -77,7 +78,8 @@ def refuse_unreadable(header: Dataset) -> None:
         raise ReadError(f"does not readably state {', '.join(missing)}")
     photometric, samples = str(header.PhotometricInterpretation), header.SamplesPerPixel
     if SAMPLES.get(photometric) != samples:
-        raise ReadError(f"has {samples} samples per pixel as {photometric}, which this node does not read")
+        shown = "something" if names_patient(photometric, header) else photometric
+        raise ReadError(f"has {samples} samples per pixel as {shown}, which this node does not read")
     colours = 1 if photometric.startswith("MONOCHROME") else 3
     sizes = frame_count(header), int(header.Rows), int(header.Columns)
     if min(sizes) < 1:

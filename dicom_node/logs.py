@@ -30,5 +30,7 @@ def configure_logging(level: str) -> None:
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
+    # a line that cannot be written is lost; logging would write a traceback instead, and that quotes messages
+    logging.raiseExceptions = False
     for name in (*_SILENCED, *_TALKATIVE):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -7,14 +7,13 @@ one peer touches no other.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from dicom_node.domain.breaker import in_probing_order
-from dicom_node.domain.delivery import Delivery, Destination, is_in_vain, retry_delay_s
+from dicom_node.domain.delivery import Delivery, Destination, RetryPolicy, retry_delay_s
 from dicom_node.domain.errors import DeliveryError, NothingAccepted, ObjectRejected, PeerUnreachable, SopClassRefused
 from dicom_node.reach import BreakerStore, Reach
 from dicom_node.storage_scu import ContextWish, StorageSender, context_wish, open_storage
@@ -41,8 +40,15 @@ class DeliveryStore(BreakerStore, RefusalStore, Protocol):
         """Given up; waits for a person."""
 
 
+def _to_nobody(_delivery: Delivery, _failure: str) -> None:
+    """Where nobody wants to know."""
+
+
 class Outbox:
-    """Sends what is due. Safe to call from several threads: a peer that is being served is not served twice."""
+    """Sends what is due. Safe to call from several threads: a peer that is being served is not served twice.
+
+    `on_decided` hears of each delivery that arrived, or is given up, and then why; it must not raise.
+    """
 
     def __init__(
         self,
@@ -50,18 +56,18 @@ class Outbox:
         destinations: Mapping[str, Destination],
         own_ae_title: str,
         clock: Callable[[], float],
-        jitter: random.Random,
-        give_up_after_s: float,
+        policy: RetryPolicy,
         profiles: Mapping[str, Profile] | None = None,
+        on_decided: Callable[[Delivery, str], None] = _to_nobody,
     ) -> None:
         self._store = store
         self._destinations = destinations
         self._own_ae_title = own_ae_title
         self._clock = clock
-        self._jitter = jitter
-        self._give_up_after_s = give_up_after_s
+        self._policy = policy
+        self._on_decided = on_decided
         self._busy = {peer: threading.Lock() for peer in destinations}
-        self._reach = {peer: Reach(store, each, clock, jitter) for peer, each in destinations.items()}
+        self._reach = {peer: Reach(store, each, clock, policy.jitter) for peer, each in destinations.items()}
         self._substituting = Substituting(store, profiles or {}, clock)
         self._stopping = threading.Event()
 
@@ -171,6 +177,7 @@ class Outbox:
             else:
                 reach.answered()
                 self._store.sent(delivery.delivery_id, status=status, now=self._clock())
+                self._on_decided(delivery, "")
                 arrived += 1
         return arrived
 
@@ -182,14 +189,15 @@ class Outbox:
     def _fail(self, deliveries: Sequence[Delivery], error: DeliveryError) -> None:
         """Put all off to one time, so that they come again in their order; or give up those that are tried in vain."""
         now = self._clock()
-        delay_s = retry_delay_s(deliveries[0].attempt, self._jitter)
+        delay_s = retry_delay_s(deliveries[0].attempt, self._policy.jitter)
         dead = 0
         for delivery in deliveries:
             if error.retryable and not self._is_in_vain(delivery):
                 self._store.postpone(delivery.delivery_id, reason=str(error), due_at=now + delay_s, now=now)
             else:
-                told = f"in vain for {self._give_up_after_s / 3600:g} hours: {error}" if error.retryable else str(error)
+                told = self._policy.told(delivery.failing_since, str(error), now) if error.retryable else str(error)
                 self._store.dead(delivery.delivery_id, reason=told, now=now)
+                self._on_decided(delivery, told)
                 dead += 1
         for number, fate, action in (
             (len(deliveries) - dead, f"wait {delay_s:.0f} s", "delivery_postponed"),
@@ -201,7 +209,7 @@ class Outbox:
                 )
 
     def _is_in_vain(self, delivery: Delivery) -> bool:
-        return is_in_vain(delivery.failing_since, give_up_after_s=self._give_up_after_s, now=self._clock())
+        return self._policy.is_over(delivery.failing_since, self._clock())
 
     def _bury(self, due: Iterable[Delivery]) -> None:
         for delivery in due:

@@ -65,7 +65,7 @@ class Query:
         for status, match in responses:
             if status.get("Status") in _PENDING and match is not None:
                 matches.append(match)
-        check_status(status, self._destination, "C-FIND")
+        check_status(status, self._destination, "C-FIND", identifier)
         return tuple(matches)
 
 
@@ -93,7 +93,7 @@ def move(destination: Destination, own_ae_title: str, query: Dataset, move_to: s
             status = response
     counts = [int(status.get(f"NumberOf{kind}Suboperations", None) or 0) for kind in ("Completed", "Failed", "Warning")]
     if sum(counts) == 0:
-        check_status(status, destination, "C-MOVE")
+        check_status(status, destination, "C-MOVE", query)
     return MoveOutcome(int(status.get("Status", 0xC000)), *counts)
 
 

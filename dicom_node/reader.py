@@ -13,6 +13,7 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from dicom_node.decoding import Picture, assemble, decode, refuse_unreadable
+from dicom_node.discretion import is_uid, names_patient
 from dicom_node.domain.errors import ReadError
 from dicom_node.frames import frame_headers, is_slice_without_place, numbers, stack_frames
 from dicom_node.selection import (
@@ -20,7 +21,6 @@ from dicom_node.selection import (
     OTHER_PATIENT,
     belong_to_study_patient,
     is_image,
-    modality,
     reasons_to_leave_out,
 )
 from dicom_node.stacks import Stack, StackFrame, split_into_stacks
@@ -153,7 +153,7 @@ def _drop_undecodable(header: Dataset) -> None:
 
 def _uid(header: Dataset, keyword: str) -> str:
     value = header.get(keyword)
-    return str(value) if isinstance(value, str) else ""
+    return str(value) if isinstance(value, str) and is_uid(value) else ""
 
 
 def _not_of_study(source: _Source, study_instance_uid: str) -> str | None:
@@ -252,6 +252,12 @@ def _volumes(study_instance_uid: str, instances: Sequence[_Instance]) -> tuple[l
     return volumes, exclusions
 
 
+def _told(header: Dataset, keyword: str) -> str:
+    """What a header says of an image, as it may stand in a reason; where it names the patient it says nothing."""
+    text = str(header.get(keyword) or "").strip()
+    return "" if names_patient(text, header) else text
+
+
 def _volume(
     study_instance_uid: str,
     source: _Source,
@@ -273,7 +279,7 @@ def _volume(
         slice_spacing_mm=stack.slice_spacing_mm,
         even_spacing=stack.even_spacing,
         window=window,
-        stated=Stated(modality(source.header), str(source.header.get("BodyPartExamined") or "").strip().upper()),
+        stated=Stated(_told(source.header, "Modality"), _told(source.header, "BodyPartExamined").upper()),
         stack_number=number,
         stack_label=stack.label,
     )

@@ -24,6 +24,7 @@ from dicom_node.admission import UNDECIDED, AssociationRequest
 from dicom_node.associations import application_entity, send_without_delay
 from dicom_node.attendance import Attendance, Refusal, Writing
 from dicom_node.commitment_messages import STORAGE_COMMITMENT
+from dicom_node.discretion import shown_uid
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import Call, CallOutcome, RefusedContext
 from dicom_node.domain.errors import CannotUnderstand, ReceiveError
@@ -33,7 +34,7 @@ from dicom_node.identification import Arrival
 from dicom_node.listening import Dismissal, Door, HouseRules, open_door
 from dicom_node.negotiation import refused_contexts, request_of
 from dicom_node.peers import VERIFICATION
-from dicom_node.receiving import Receiver
+from dicom_node.receiving import Receiver, Recorded
 from dicom_node.store import Receipt
 from dicom_node.tls import ServerTls
 
@@ -58,6 +59,14 @@ class Listener:
     tls: ServerTls | None = None
 
 
+#: Told of each instance that was kept: over which association, who called, and what it is.
+OnReceived = Callable[[Association, AssociationRequest, Recorded], None]
+
+
+def _to_nobody(_association: Association, _caller: AssociationRequest, _recorded: Recorded) -> None:
+    """Where nobody wants to know."""
+
+
 #: None lets the association in.
 Admission = Callable[[AssociationRequest], Refusal | None]
 
@@ -66,7 +75,8 @@ class StorageScp:
     """Listens between `start` and `stop`.
 
     `on_stored` runs in the association's thread, before the answer, after each new instance; `on_call` in a caller's
-    thread, for each caller that was let in, rejected or sent away. Neither may raise.
+    thread, for each caller that was let in, rejected or sent away; `on_received` like `on_stored`, but for instances
+    that were there before, too. None may raise.
     """
 
     def __init__(
@@ -77,6 +87,7 @@ class StorageScp:
         on_stored: Callable[[Instance], None],
         on_call: Callable[[Call], None],
         clock: Callable[[], float] = time.time,
+        on_received: OnReceived = _to_nobody,
     ) -> None:
         self._services: list[EventHandlerType] = []
         self._listener = listener
@@ -85,6 +96,7 @@ class StorageScp:
         self._on_stored = on_stored
         self._on_call = on_call
         self._clock = clock
+        self._on_received = on_received
         self._attendance: Attendance[Association] = Attendance()
         self._writing = Writing()
         self._server: Door | None = None
@@ -203,6 +215,7 @@ class StorageScp:
             arrival = arrival_of(event, event.assoc.requestor.ae_title)
             recorded = self._receiver.receive(arrival, now=self._clock())
             self._attendance.stored(event.assoc, recorded.instance.study_instance_uid)
+            self._on_received(event.assoc, request_of(event.assoc), recorded)
             if recorded.receipt is Receipt.NEW:
                 self._on_stored(recorded.instance)
 
@@ -217,7 +230,7 @@ def answer_to(event: Event, receive: Callable[[Event], None]) -> Dataset:
     except Exception as error:  # noqa: BLE001  # the last resort of the SCP: whatever fails, the sender gets a true status
         _LOGGER.error(  # noqa: TRY400  # a traceback would quote messages, and they may quote the patient
             "Failed to keep %s by a fault of this node: %s (%s)",
-            request.AffectedSOPInstanceUID,
+            shown_uid(request.AffectedSOPInstanceUID),
             type_and_place(error),
             call_path(error),
             extra={"action": "store_fault"},
@@ -278,7 +291,7 @@ def _failure(error: ReceiveError, request: C_STORE) -> Dataset:
     _LOGGER.warning(
         "Answered 0x%04X to %s: %s",
         error.status,
-        request.AffectedSOPInstanceUID,
+        shown_uid(request.AffectedSOPInstanceUID),
         error,
         extra={"action": "store_refused"},
     )

@@ -14,12 +14,14 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from dicom_node.config_file import Document, read_document, scalar
+from dicom_node.audit_settings import AuditSection
+from dicom_node.config_file import Document, KeyPath, read_document, scalar
 from dicom_node.destinations import DeliverSection
+from dicom_node.domain.audit import Collector
 from dicom_node.domain.commitment import Proof
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import Fault, SettingsError
-from dicom_node.network_settings import FilePath, NodeSection, PeerSection, ReceiveSection
+from dicom_node.network_settings import FilePath, NodeSection, PeerSection, PeerTlsSection, ReceiveSection
 from dicom_node.pull_settings import CatchUpSection
 from dicom_node.section import Section
 from dicom_node.validation import choice, faults_of
@@ -141,6 +143,7 @@ class Settings(Section):
     models: ModelsSection = ModelsSection()
     runtime: RuntimeSection = RuntimeSection()
     retain: RetainSection = RetainSection()
+    audit: AuditSection = AuditSection()
     log: LogSection = LogSection()
 
     @property
@@ -163,7 +166,7 @@ class Settings(Section):
         peer = self.peers.get(name)
         if peer is None:
             raise SettingsError((Fault("peers", None, name, "no peer has this name", choice(name, self.peers)),))
-        return Destination(name, peer.ae_title, peer.host, peer.port, self._tls_towards(peer))
+        return Destination(name, peer.ae_title, peer.host, peer.port, self._tls_towards(peer.tls))
 
     @property
     def proving(self) -> frozenset[str]:
@@ -181,8 +184,17 @@ class Settings(Section):
         tls = self.node.tls
         return None if tls is None else TlsFiles(tls.certificate, tls.key, tls.authorities)
 
-    def _tls_towards(self, peer: PeerSection) -> TlsFiles | None:
-        wanted, own = peer.tls, self.node.tls
+    @property
+    def collector(self) -> Collector | None:
+        """Who gets the audit trail by syslog; None: nobody."""
+        syslog = self.audit.syslog
+        if syslog is None:
+            return None
+        tls = self._tls_towards(syslog.tls if syslog.transport == "tls" else None)
+        return Collector(syslog.host, syslog.open_port, tls)
+
+    def _tls_towards(self, wanted: PeerTlsSection | None) -> TlsFiles | None:
+        own = self.node.tls
         if wanted is None:
             return None
         shown = wanted if wanted.certificate else own
@@ -215,8 +227,13 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
 def _tls_faults(settings: Settings, document: Document) -> list[Fault]:
     """Peers to be reached over TLS with files that neither they nor the node name; a key goes with its certificate."""
     faults = []
-    for name, peer in settings.peers.items():
-        tls, place = peer.tls, ("peers", name, "tls")
+    wanted: list[tuple[PeerTlsSection | None, KeyPath]] = [
+        (peer.tls, ("peers", name, "tls")) for name, peer in settings.peers.items()
+    ]
+    syslog = settings.audit.syslog
+    if syslog is not None and syslog.transport == "tls":
+        wanted.append((syslog.tls, ("audit", "syslog", "tls")))
+    for tls, place in wanted:
         if tls is None:
             continue
         if (tls.certificate is None) != (tls.key is None):

@@ -24,9 +24,12 @@ from pynetdicom.presentation import PresentationContext, build_context
 
 from dicom_node.answers import Answer, answer_of
 from dicom_node.associations import open_association
+from dicom_node.discretion import comment_of
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import ObjectRejected, PeerRefused, PeerUnreachable, SopClassRefused
+from dicom_node.faults import type_and_place
 from dicom_node.transfer_syntaxes import UNCOMPRESSED
+from dicom_node.unreadable import UNREADABLE
 from sr_writer.created import name_of_kind
 
 _LOGGER = logging.getLogger(__name__)
@@ -53,7 +56,7 @@ def context_wish(path: Path) -> ContextWish:
     except FileNotFoundError as error:
         raise ObjectRejected(f"{path} is gone; it cannot be sent") from error
     except (OSError, InvalidDicomError, AttributeError) as error:
-        raise ObjectRejected(f"{path} is no DICOM file with file meta information: {error}") from error
+        raise ObjectRejected(f"{path} is no DICOM file with file meta information: {_safe(error)}") from error
 
 
 class StorageSender:
@@ -94,7 +97,8 @@ class StorageSender:
         try:
             response = self._association.send_c_store(source, msg_id=message_id, priority=_MEDIUM)
         except (ValueError, AttributeError, RuntimeError, OSError) as error:
-            raise ObjectRejected(f"{path.name} cannot be sent to {self._destination}: {error}") from error
+            told = type_and_place(error)  # what pydicom says may quote the data set
+            raise ObjectRejected(f"{path.name} cannot be sent to {self._destination}: {told}") from error
         return self._judge(response, path, wish)
 
     def _as_accepted(self, path: Path, wish: ContextWish) -> Path | Dataset:
@@ -118,7 +122,7 @@ class StorageSender:
             self._lost = True
             raise PeerUnreachable(f"{self._destination} gave no answer to {path.name}")
         status = int(response.Status)
-        comment = f" ({response.ErrorComment})" if response.get("ErrorComment") else ""
+        comment = _comment(response, path)
         answer = answer_of(status, _tags(response.get("OffendingElement")))
         if answer is Answer.LATER:
             raise PeerRefused(f"{self._destination} cannot take {path.name} now: status 0x{status:04X}{comment}")
@@ -145,6 +149,22 @@ def _tags(offending: object) -> tuple[int, ...]:
     return (
         (int(offending),) if isinstance(offending, int) else tuple(int(tag) for tag in cast(Iterable[int], offending))
     )
+
+
+def _safe(error: Exception) -> str:
+    """The system's own words; those of pydicom may quote the file."""
+    return error.strerror or type_and_place(error) if isinstance(error, OSError) else type_and_place(error)
+
+
+def _comment(response: Dataset, path: Path) -> str:
+    """What the peer says of the object at `path`, if that may be repeated."""
+    if not response.get("ErrorComment"):
+        return ""
+    try:
+        about = dcmread(path, stop_before_pixels=True)
+    except UNREADABLE:
+        return ""
+    return comment_of(response, about)
 
 
 def storage_contexts(wishes: Collection[ContextWish]) -> list[PresentationContext]:

@@ -16,11 +16,12 @@ import typer
 from rich.table import Table
 
 from dicom_node import destination_tables, study_tables, tables
+from dicom_node.auditor import AuditedFolders, Auditor, auditor_of, person
+from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.status import DestinationStatus, Reply
 from dicom_node.logs import configure_logging
 from dicom_node.settings import SHIPPED_CONFIG, Settings
 from dicom_node.store import Store
-from dicom_node.study_folders import StudyFolders
 from dicom_node.terminal import ConfigOption, JsonOption, fail, out_console, settings_of
 
 _HELP = "Study Instance UID, or a beginning of it that no other study has."
@@ -58,8 +59,11 @@ def status(
 
 def retry(study: Study, config: ConfigOption, *, as_json: JsonOption = False) -> None:
     """Have a study that is held, or whose analysis failed, analysed after all."""
-    with _store_of(_settings(config)) as store:
+    settings = _settings(config)
+    with _store_of(settings) as store:
+        auditor = auditor_of(settings, store)
         reply = store.retry(study, now=time.time())
+        _audit_analysis(auditor, reply)
     _tell(reply, as_json=as_json)
 
 
@@ -76,24 +80,31 @@ def resend(
     if to is not None:
         settings.destination(to)
     with _store_of(settings) as store:
+        auditor = auditor_of(settings, store)
         reply = store.resend(study, peer=to, everything=everything, now=time.time())
+        if reply.changed:
+            peers = _receivers(store, reply) if to is None else [to]
+            auditor.to_be_sent(reply.study_instance_uid, peers, person())
     _tell(reply, as_json=as_json)
 
 
 def rerun(study: Study, config: ConfigOption, *, as_json: JsonOption = False) -> None:
     """Analyse a study again, on the images that there are; what was made before stays."""
-    with _store_of(_settings(config)) as store:
+    settings = _settings(config)
+    with _store_of(settings) as store:
+        auditor = auditor_of(settings, store)
         reply = store.rerun(study, now=time.time())
+        _audit_analysis(auditor, reply)
     _tell(reply, as_json=as_json)
 
 
 def forget(study: Study, config: ConfigOption, *, as_json: JsonOption = False) -> None:
     """Remove a study for good: images, results, conflicts and all records of it."""
     settings = _settings(config)
-    folders = StudyFolders(settings.node.storage)
     with _store_of(settings) as store:
+        folders = AuditedFolders(settings.node.storage, auditor_of(settings, store), person())
         reply = store.forget(study, discard=folders.discard, now=time.time())
-    folders.sweep()
+        folders.sweep()
     _tell(reply, as_json=as_json)
 
 
@@ -127,6 +138,17 @@ def _store_of(settings: Settings) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def _audit_analysis(auditor: Auditor, reply: Reply) -> None:
+    if reply.changed:
+        auditor.to_be_analysed(reply.study_instance_uid, person())
+
+
+def _receivers(store: Store, reply: Reply) -> list[str]:
+    """Every peer that something of the study is on its way to."""
+    deliveries = (each for job in store.history(reply.study_instance_uid).jobs for each in job.deliveries)
+    return sorted({each.peer for each in deliveries if each.state == DeliveryState.PENDING})
 
 
 def _tell(reply: Reply, *, as_json: bool) -> None:

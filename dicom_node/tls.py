@@ -61,6 +61,13 @@ def server_context(files: TlsFiles, *, require_peer_certificate: bool) -> ssl.SS
     return context
 
 
+def client_context(files: TlsFiles) -> ssl.SSLContext:
+    """What a server meets that speaks no DICOM. Raises SettingsError for a file that cannot be used."""
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, files)
+    context.check_hostname = files.check_host_name
+    return context
+
+
 class ClientTls(ssl.SSLContext):
     """The context of one association out; it remembers how the handshake failed, which pynetdicom does not tell."""
 

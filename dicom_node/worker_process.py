@@ -18,6 +18,7 @@ import uuid
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
+from dicom_node.faults import tell_without_messages
 from dicom_node.logs import configure_logging
 from dicom_node.settings import Settings
 from dicom_node.spool import Spool
@@ -100,6 +101,7 @@ def _main(settings: Settings, connection: Connection) -> None:
 
     for ignored in (signal.SIGINT, signal.SIGTERM):  # the node decides when its worker ends
         signal.signal(ignored, signal.SIG_IGN)
+    tell_without_messages()
     configure_logging(settings.log.level)
     engine = build_engine(settings)
     store = Store.open(settings.database)

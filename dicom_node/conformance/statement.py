@@ -142,6 +142,10 @@ class Statement:
     parameters: tuple[Parameter, ...]
     character_sets_read: tuple[str, ...]
     character_sets_written: tuple[str, ...]
+    #: Who gets audit messages by syslog; empty: nobody.
+    collector: str
+    #: How patients stand in them.
+    audited_patients: str
     influences: tuple[str, ...] = tuple(INFLUENCES)
     private_scheme: str = PRIVATE_SCHEME
 
@@ -171,6 +175,8 @@ def statement_of(settings: Settings) -> Statement:
         parameters=parameters(settings),
         character_sets_read=character_sets_read(),
         character_sets_written=tuple(sorted({str(made.SpecificCharacterSet) for made in observed.plain.values()})),
+        collector=str(settings.collector or ""),
+        audited_patients=settings.audit.patient_id,
     )
 
 

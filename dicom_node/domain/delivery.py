@@ -124,3 +124,21 @@ def retry_delay_s(attempt: int, jitter: random.Random) -> float:
 def is_in_vain(failing_since: float | None, *, give_up_after_s: float, now: float) -> bool:
     """Whether tries have failed for so long that there shall be no other; the first failure never is in vain."""
     return failing_since is not None and now - failing_since >= give_up_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long is tried in vain, and by how much chance spreads the tries."""
+
+    give_up_after_s: float
+    jitter: random.Random
+
+    def is_over(self, failing_since: float | None, now: float) -> bool:
+        """Whether there was no success for so long that a person must look."""
+        return is_in_vain(failing_since, give_up_after_s=self.give_up_after_s, now=now)
+
+    def told(self, failing_since: float | None, reason: str, now: float) -> str:
+        """The reason, and for how long it was so, where that is too long."""
+        if not self.is_over(failing_since, now):
+            return reason
+        return f"in vain for {self.give_up_after_s / 3600:g} hours: {reason}"

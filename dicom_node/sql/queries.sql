@@ -5,6 +5,13 @@
 INSERT INTO event (at, study_instance_uid, job_id, action, reason)
 VALUES (:now, :study_instance_uid, :job_id, :action, :reason);
 
+-- name: add_event_once
+-- Something happened to a study that may happen any number of times: the first time is told.
+INSERT INTO event (at, study_instance_uid, job_id, action, reason)
+SELECT :now, :study_instance_uid, NULL, :action, :reason WHERE NOT EXISTS (
+    SELECT 1 FROM event WHERE study_instance_uid = :study_instance_uid AND action = :action AND reason = :reason
+);
+
 -- name: instance_by_uid
 -- What is known of one instance.
 SELECT study_instance_uid, digest FROM instance WHERE sop_instance_uid = :sop_instance_uid;
@@ -20,9 +27,9 @@ INSERT INTO instance (
 );
 
 -- name: add_conflict
--- Other bytes under a known SOP Instance UID; sent once more, they are still one conflict.
+-- Other bytes under a known SOP Instance UID; sent once more, they are still one conflict, and no row is returned.
 INSERT OR IGNORE INTO conflict (sop_instance_uid, digest, study_instance_uid, path, calling_ae_title, received_at)
-VALUES (:sop_instance_uid, :digest, :study_instance_uid, :path, :calling_ae_title, :now);
+VALUES (:sop_instance_uid, :digest, :study_instance_uid, :path, :calling_ae_title, :now) RETURNING digest;
 
 -- name: instances_of_study
 -- Everything received for a study, in the order of arrival.
@@ -587,3 +594,19 @@ WHERE study_instance_uid = :study_instance_uid ORDER BY substitution_id;
 -- name: forget_substitutions
 -- All substitutions of a study.
 DELETE FROM substitution WHERE job_id IN (SELECT job_id FROM job WHERE study_instance_uid = :study_instance_uid);
+
+-- name: add_audit_record
+-- One more that waits for the collector.
+INSERT INTO audit_record (text) VALUES (:text);
+
+-- name: audit_records_waiting
+-- How many wait.
+SELECT count(*) AS number FROM audit_record;
+
+-- name: oldest_audit_records
+-- What is to be sent next, in order.
+SELECT record_id, text FROM audit_record ORDER BY record_id LIMIT :most;
+
+-- name: forget_audit_records
+-- Those up to this one have arrived.
+DELETE FROM audit_record WHERE record_id <= :record_id;

@@ -47,6 +47,10 @@ class Ledger:
             "add_event", study_instance_uid=study_instance_uid, job_id=job_id, action=action, reason=reason, now=now
         )
 
+    def _event_once(self, study_instance_uid: str, action: str, reason: str, now: float) -> None:
+        """Of what others may repeat as often as they like: a PACS that sends all of it every night fills no disk."""
+        self._run("add_event_once", study_instance_uid=study_instance_uid, action=action, reason=reason, now=now)
+
     def _job(self, job_id: int) -> Row:
         job = self._row("job_by_id", job_id=job_id)
         if job is None:

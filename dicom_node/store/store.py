@@ -22,6 +22,7 @@ from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
 from dicom_node.domain.urgency import MOST_OVERTAKEN
 from dicom_node.store import rows
+from dicom_node.store.audit import AuditRecords
 from dicom_node.store.calls import Calls
 from dicom_node.store.database import Database, Row
 from dicom_node.store.ledger import check_job_step
@@ -45,6 +46,7 @@ MIGRATIONS = (
     "0005_commitment.sql",
     "0006_priors.sql",
     "0007_refused_classes.sql",
+    "0008_audit.sql",
 )
 
 
@@ -66,6 +68,7 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview):
         self.calls = Calls(database)
         self.proofs = Proofs(database)
         self.promises = Promises(database)
+        self.audit_records = AuditRecords(database)
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -90,12 +93,13 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview):
                 return Receipt.NEW
             if first["digest"] == instance.digest:
                 reason = f"{instance.sop_instance_uid} came again from {calling_ae}"
-                self._event(instance.study_instance_uid, None, Receipt.DUPLICATE, reason, now)
+                self._event_once(instance.study_instance_uid, Receipt.DUPLICATE, reason, now)
                 return Receipt.DUPLICATE
-            self._run("add_conflict", **rows.instance_columns(instance), calling_ae_title=calling_ae, now=now)
-            reason = f"{instance.sop_instance_uid} came from {calling_ae} with other content; the first stays"
-            for study in sorted({first["study_instance_uid"], instance.study_instance_uid}):
-                self._event(study, None, Receipt.CONFLICT, reason, now)
+            columns = rows.instance_columns(instance)
+            if self._run("add_conflict", **columns, calling_ae_title=calling_ae, now=now):
+                reason = f"{instance.sop_instance_uid} came from {calling_ae} with other content; the first stays"
+                for study in sorted({first["study_instance_uid"], instance.study_instance_uid}):
+                    self._event(study, None, Receipt.CONFLICT, reason, now)
             return Receipt.CONFLICT
 
     def receiving(self) -> tuple[StudyActivity, ...]:

@@ -15,7 +15,6 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.events import Event
 
 from dicom_node.associations import send_without_delay
-from dicom_node.commitment import Patience
 from dicom_node.commitment_messages import (
     ALL_KEPT,
     FAILURES_EXIST,
@@ -28,7 +27,7 @@ from dicom_node.commitment_messages import (
 from dicom_node.commitment_scu import ProvingPeer
 from dicom_node.commitment_service import CommitmentPeers, CommitmentService
 from dicom_node.domain.commitment import CommitmentReport, CommitmentRequest, Proof
-from dicom_node.domain.delivery import Destination
+from dicom_node.domain.delivery import Destination, RetryPolicy
 from dicom_node.domain.study import InstanceKind
 from dicom_node.receiving import Receiver
 from dicom_node.scp import Listener, StorageScp
@@ -82,7 +81,7 @@ def committing_node(
         asking,
         lambda request: names.get(request.calling_ae_title),
     )
-    service = CommitmentService(store, peers, "NODE", Patience(GIVE_UP_AFTER_S, random.Random(1)), clock)
+    service = CommitmentService(store, peers, "NODE", RetryPolicy(GIVE_UP_AFTER_S, random.Random(1)), clock)
     receiver = Receiver(Spool(folder, minimum_free_bytes=0), store, lambda _class, _instance: InstanceKind.IMAGE)
     scp = StorageScp(Listener("NODE", HOST, here.port), receiver, let_all_in, lambda _: None, lambda _: None, clock)
     scp.also_serve(service.services)

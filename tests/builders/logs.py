@@ -19,6 +19,7 @@ def logging_kept() -> Iterator[None]:
         yield
     finally:
         logging.captureWarnings(capture=False)
+        logging.raiseExceptions = True
         root.handlers[:] = handlers
         root.setLevel(level)
         for name, before in levels.items():

@@ -12,7 +12,7 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 
-from dicom_node.domain.delivery import Destination
+from dicom_node.domain.delivery import Destination, RetryPolicy
 from dicom_node.domain.job import JobState
 from dicom_node.domain.study import Instance, InstanceKind
 from dicom_node.outbox import Outbox
@@ -102,8 +102,7 @@ class Line:
             {each.destination.name: each.destination for each in pacs},
             "NODE",
             lambda: self.now,
-            random.Random(7),
-            3600.0,
+            RetryPolicy(3600.0, random.Random(7)),
             dict.fromkeys(self._wanted[profile], profile),
         )
 

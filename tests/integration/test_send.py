@@ -13,7 +13,7 @@ from pynetdicom import AE, evt
 from pynetdicom.dimse_messages import C_STORE_RSP
 from pynetdicom.dimse_primitives import C_STORE
 
-from dicom_node.domain.delivery import Destination
+from dicom_node.domain.delivery import Destination, RetryPolicy
 from dicom_node.domain.errors import ObjectRejected, PeerRefused, PeerUnreachable, SopClassRefused
 from dicom_node.outbox import Outbox
 from dicom_node.peers import echo
@@ -283,7 +283,7 @@ def deliveries():
 def outbox_for(deliveries, *destinations, clock=None):
     """An outbox that knows these destinations."""
     by_name = {destination.name: destination for destination in destinations}
-    return Outbox(deliveries, by_name, "NODE", clock or Clock(), random.Random(7), GIVE_UP_AFTER_S)
+    return Outbox(deliveries, by_name, "NODE", clock or Clock(), RetryPolicy(GIVE_UP_AFTER_S, random.Random(7)))
 
 
 def test_due_results_arrive_in_order(deliveries, tmp_path):

@@ -9,7 +9,7 @@ from pynetdicom import AE, evt
 
 from dicom_node import associations
 from dicom_node.domain.breaker import OPENS_AFTER
-from dicom_node.domain.delivery import Destination
+from dicom_node.domain.delivery import Destination, RetryPolicy
 from dicom_node.outbox import Outbox
 from tests.builders.network import HOST, PATIENCE_S, MemoryDeliveries, free_port, image_series, running_node, saved
 
@@ -69,7 +69,7 @@ def peer():
 def outbox_for(deliveries, clock, *destinations):
     """An outbox that knows these destinations."""
     by_name = {destination.name: destination for destination in destinations}
-    return Outbox(deliveries, by_name, "NODE", clock, random.Random(7), GIVE_UP_AFTER_S)
+    return Outbox(deliveries, by_name, "NODE", clock, RetryPolicy(GIVE_UP_AFTER_S, random.Random(7)))
 
 
 def opened(outbox, deliveries, clock, name):

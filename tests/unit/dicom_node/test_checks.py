@@ -15,6 +15,7 @@ from dicom_node.admission import Rejected
 from dicom_node.checks import Verdict, run_checks
 from dicom_node.settings import SHIPPED_MODELS, load_settings
 from dicom_node.tls import ServerTls
+from tests.builders.audit import collecting
 from tests.builders.certificates import authority, openssl
 from tests.builders.command import write_config
 from tests.builders.network import HOST, free_port, running_archive, running_node
@@ -255,3 +256,18 @@ def test_a_peer_is_called_over_tls(configured, tmp_path):
         values["peers"]["PACS"] |= {"ae_title": "NODE", "port": pacs.destination.port, "tls": True}
         configured.path.write_text(yaml.safe_dump(values))
         assert configured.check("peer PACS").detail.endswith("answered C-ECHO over TLS")
+
+
+def test_the_collector_of_the_audit_trail_is_tried(configured, tmp_path):
+    """It hears of nothing; certificates are checked both ways."""
+    hospital, port = authority(tmp_path / "hospital"), free_port()
+    files = hospital.sign("node", days=90)
+    tls = f"{{certificate: {files.certificate}, key: {files.key}, authorities: {files.authorities}}}"
+    with configured.path.open("a") as config:
+        config.write(f"audit: {{syslog: {{host: {HOST}, port: {port}, tls: {tls}}}}}\n")
+    check = configured.check("audit collector")
+    assert (check.verdict, "Connection refused" in check.detail) == (Verdict.FAILED, True)
+    with collecting(hospital.sign("collector"), port=port) as collector:
+        assert configured.check("audit collector").verdict is Verdict.OK
+    assert collector.heard == []
+    assert configured.check("certificate").verdict is Verdict.OK

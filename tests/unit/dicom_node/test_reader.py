@@ -221,6 +221,13 @@ def test_what_the_header_says_goes_with_the_pixels(load):
     assert volume.stated == Stated("MR", "")
 
 
+def test_a_header_that_names_the_patient_says_nothing(load):
+    """What it says may stand in a reason, in the status and in the log."""
+    named = {"PatientName": "Foote^Jane", "Modality": "FOOTE", "BodyPartExamined": "JANES HEAD"}
+    [volume] = load(mr_series(SLICES.shape, pixels=SLICES, **named)).volumes
+    assert volume.stated == Stated("", "")
+
+
 def broken(**attributes):
     """One MR slice with something wrong."""
     [dataset] = mr_series((1, 8, 6), **{"pixels": SLICES[:1], "series": "broken"} | attributes)

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from dicom_node.domain.audit import Collector
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import SettingsError
 from dicom_node.domain.retrieval import Retrieve
@@ -73,6 +74,7 @@ def test_smallest_file_is_enough(load, tmp_path):
     assert (settings.retain.days, settings.retain.maximum_gb) == (None, None)
     assert (settings.catch_up.peers, settings.catch_up.time) == ((), datetime.time(2, 30))
     assert settings.peers["PACS"].retrieve is Retrieve.MOVE
+    assert (settings.audit.file, settings.audit.patient_id, settings.collector) == (None, "hashed", None)
 
 
 def test_only_ae_title_peers_and_names_are_required(load, tmp_path):
@@ -179,6 +181,35 @@ def test_tls_is_for_callers_and_for_the_peers_that_want_it(load, tmp_path):
     assert load(SMALLEST.replace("port: 4242", f"port: 4242, {alone}")).destination("PACS").tls == TlsFiles(
         tmp_path / "a.crt", tmp_path / "a.key", tmp_path / "b.crt"
     )
+
+
+def test_the_collector_is_reached_with_the_nodes_files_or_its_own(load, tmp_path):
+    """Over TLS unless UDP is wanted; the port is that of the transport."""
+    with_node_tls = with_tls(TLS, "tls: false")
+    own = TlsFiles(tmp_path / "node.crt", tmp_path / "node.key", tmp_path / "ca.crt")
+    assert load(with_node_tls + "audit: {syslog: {host: h}}").collector == Collector("h", 6514, own)
+    named = "audit: {syslog: {host: h, port: 7, tls: {certificate: a.crt, key: a.key, authorities: b.crt}}}"
+    files = TlsFiles(tmp_path / "a.crt", tmp_path / "a.key", tmp_path / "b.crt")
+    assert load(SMALLEST + named).collector == Collector("h", 7, files)
+    assert load(with_node_tls + "audit: {syslog: {host: h, transport: udp}}").collector == Collector("h", 514, None)
+
+
+@pytest.mark.parametrize(
+    ("audit", "fault"),
+    [
+        ("{syslog: {host: h}}", "node.yaml:7: audit.syslog.tls: no certificate, key, authorities here, and no node.tls"
+         " to take it from; add node.tls, or name the files here"),
+        ("{syslog: yes}", "node.yaml:7: audit.syslog: expected a section with the keys host, port, transport, tls,"
+         " maximum_waiting, got True; write for example {host: 127.0.0.1}"),
+        ("{patient_id: name}", "node.yaml:7: audit.patient_id: expected none, hashed or plain, got 'name'; write for"
+         " example hashed"),
+        ("{keep_files: 0}", "node.yaml:7: audit.keep_files: expected a whole number from 1 to 1000, got 0; write for"
+         " example 10"),
+    ],
+)  # fmt: skip
+def test_faults_of_the_audit_trail_are_told(faults, audit, fault):
+    """As any other."""
+    assert faults(f"{SMALLEST}audit: {audit}") == [fault]
 
 
 @pytest.mark.parametrize(

@@ -103,16 +103,25 @@ def test_same_bytes_again_are_a_duplicate(store):
 
 
 def test_other_bytes_are_a_conflict_and_the_first_stay(store, path):
-    """The second object is kept apart with its path, once however often it comes, and changes no job."""
+    """The second object is kept apart with its path, once however often it comes; no job changes; a third is news."""
     claimed(store)
     other = replace(instance(1, digest="b"), path=Path("/conflicts/1.dcm"))
     receipts = [store.record_instance(other, calling_ae="MR1", now=300.0 + index) for index in range(2)]
     assert receipts == [Receipt.CONFLICT, Receipt.CONFLICT]
     assert store.instances(STUDY) == (instance(1),)
-    assert actions(store) == ["receiving", "ready", "running", "conflict", "conflict"]
+    assert actions(store) == ["receiving", "ready", "running", "conflict"]
     assert rows(path, "SELECT path, digest, calling_ae_title, received_at FROM conflict") == [
         ("/conflicts/1.dcm", "b", "MR1", 300.0)
     ]
+    store.record_instance(replace(other, digest="c"), calling_ae="MR1", now=303.0)
+    assert actions(store)[-2:] == ["conflict", "conflict"]
+
+
+def test_the_same_bytes_again_are_told_once(store):
+    """A PACS that sends all of it every night fills no disk; another sender is news."""
+    for sender in ("PACS", "PACS", "PACS", "MR1"):
+        store.record_instance(instance(1), calling_ae=sender, now=300.0)
+    assert actions(store) == ["receiving", "duplicate", "duplicate"]
 
 
 def test_conflict_between_studies_is_told_in_both(store):
