@@ -58,7 +58,7 @@ class Node:
         self._worker = WorkerProcess(settings)
         self._outbox = Outbox(
             self.store,
-            {name: settings.destination(name) for name in settings.deliver.peers},
+            {name: settings.way_out(name) for name in settings.deliver.peers},
             settings.node.ae_title,
             clock,
             random.Random(),  # spreads retries, guards nothing
@@ -131,14 +131,16 @@ def retention_tasks(
 def admission(settings: Settings, request: AssociationRequest) -> Rejected | None:
     """Whether an association may come in, by the configuration; its peer's host name is resolved anew each time."""
     calling = request.calling_ae_title.strip(" ")
-    peers = [known_peer(settings, name, resolve=peer.ae_title == calling) for name, peer in settings.peers.items()]
+    peers = [
+        known_peer(settings, name, resolve=peer.ae_title == calling) for name, peer in settings.dimse_peers.items()
+    ]
     verdict = admit(request, peers, settings.node.ae_title, settings.node.maximum_associations)
     return verdict if isinstance(verdict, Rejected) else None
 
 
 def known_peer(settings: Settings, name: str, *, resolve: bool) -> KnownPeer:
     """A peer as admission sees it; nobody waits for the name server for a peer that does not call."""
-    peer = settings.peers[name]
+    peer = settings.dimse_peers[name]
     found = peer.addresses or (_addresses(peer.host) if resolve else frozenset())
     return KnownPeer(
         name,

@@ -15,9 +15,11 @@ from pathlib import Path
 from dicom_node import tls
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import DeliveryError, PeerRefused, SettingsError
+from dicom_node.domain.web import WebDestination
 from dicom_node.peers import echo
 from dicom_node.settings import Settings
 from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
+from dicom_node.stow import open_stow
 from inference.registry import BrokenPackage, Package
 from inference.stages import CascadeError, load_cascade
 
@@ -50,7 +52,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield _port(settings)
     yield from _models(settings)
     for name in settings.peers:
-        yield _peer(settings.destination(name), settings.node.ae_title, gets_results=name in settings.deliver.peers)
+        yield _peer(settings.way_out(name), settings.node.ae_title, gets_results=name in settings.deliver.peers)
 
 
 def _storage(folder: Path) -> Check:
@@ -68,7 +70,7 @@ def _storage(folder: Path) -> Check:
 
 def _tls_files(settings: Settings) -> Iterator[Check]:
     """The node's, and those a peer has for itself."""
-    wanted = [settings.own_tls, *(settings.destination(name).tls for name in settings.peers)]
+    wanted = [settings.own_tls, *(settings.destination(name).tls for name in settings.dimse_peers)]
     pairs = {(files.certificate, files.key, files.authorities): files for files in wanted if files is not None}
     for files in pairs.values():
         yield _certificate(files)
@@ -146,13 +148,22 @@ def _model(subject: str, package: Package | BrokenPackage) -> Check:
     return Check(subject, Verdict.OK, f"version {card.version}, sha256 {card.weights_sha256[:12]}")
 
 
-def _peer(destination: Destination, own_ae_title: str, *, gets_results: bool) -> Check:
+def reached(destination: Destination | WebDestination, own_ae_title: str) -> str:
+    """What a peer answered: to a C-ECHO, or to a STOW-RS request without an object. Raises DeliveryError."""
+    if isinstance(destination, WebDestination):
+        with open_stow(destination) as sender:
+            return f"{destination} answered HTTP {sender.probe()} to a STOW-RS request without an object"
+    echo(destination, own_ae_title)
+    return f"{destination} answered C-ECHO{' over TLS' if destination.tls else ''}"
+
+
+def _peer(destination: Destination | WebDestination, own_ae_title: str, *, gets_results: bool) -> Check:
     """A peer that only sends, as many modalities do, need not answer."""
     subject = f"peer {destination.name}"
     try:
-        echo(destination, own_ae_title)
+        told = reached(destination, own_ae_title)
     except DeliveryError as error:
         if gets_results:
             return Check(subject, Verdict.FAILED, str(error))
         return Check(subject, Verdict.WARNING, f"{error}; it is in no deliver.to, so that this hinders nothing")
-    return Check(subject, Verdict.OK, f"{destination} answered C-ECHO{' over TLS' if destination.tls else ''}")
+    return Check(subject, Verdict.OK, told)

@@ -146,10 +146,10 @@ def send(
     to: Annotated[str, typer.Option("--to", help="A peer of the configuration.")],
     config: ConfigOption = SHIPPED_CONFIG,
 ) -> None:
-    """Send files to a peer by C-STORE."""
+    """Send files to a peer, by C-STORE or, if it is a DICOMweb server, by STOW-RS."""
     settings = settings_of(config)
     configure_logging("warning")
-    destination = settings.destination(to)
+    destination = settings.way_out(to)
     if not path.exists():
         fail(f"{path} does not exist; name a file or a folder")
     problems = []

@@ -1,4 +1,4 @@
-"""Delivers result objects: what the store says is due, in order, one association per peer, nothing lost.
+"""Delivers result objects: what the store says is due, in order, one association or HTTP connection per peer.
 
 What could not be delivered goes back to the store with a later due time, or as dead with its reason; trouble with
 one peer touches no other.
@@ -15,7 +15,9 @@ from typing import Protocol
 
 from dicom_node.domain.delivery import Delivery, Destination, is_in_vain, retry_delay_s
 from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerUnreachable
-from dicom_node.storage_scu import ContextWish, StorageSender, context_wish, open_storage
+from dicom_node.domain.web import WebDestination
+from dicom_node.senders import ObjectSender, open_sender
+from dicom_node.storage_scu import ContextWish, context_wish
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class Outbox:
     def __init__(
         self,
         store: DeliveryStore,
-        destinations: Mapping[str, Destination],
+        destinations: Mapping[str, Destination | WebDestination],
         own_ae_title: str,
         clock: Callable[[], float],
         jitter: random.Random,
@@ -88,16 +90,16 @@ class Outbox:
         finally:
             self._busy[peer].release()
 
-    def _deliver(self, due: Sequence[Delivery], destination: Destination) -> int:
+    def _deliver(self, due: Sequence[Delivery], destination: Destination | WebDestination) -> int:
         wishes = self._wishes(due)
         sendable = [delivery for delivery in due if delivery.delivery_id in wishes]
         if not sendable:
             return 0
         arrived = 0
         try:
-            with open_storage(destination, self._own_ae_title, set(wishes.values())) as sender:
+            with open_sender(destination, self._own_ae_title, set(wishes.values())) as sender:
                 arrived = self._send_in_order(sendable, sender)
-        except DeliveryError as error:  # there was no association: nothing has been sent
+        except DeliveryError as error:  # there was no way to the peer: nothing has been sent
             self._fail(sendable, error)
         return arrived
 
@@ -111,7 +113,7 @@ class Outbox:
                 self._fail([delivery], error)
         return wishes
 
-    def _send_in_order(self, due: Sequence[Delivery], sender: StorageSender) -> int:
+    def _send_in_order(self, due: Sequence[Delivery], sender: ObjectSender) -> int:
         """Send until the association is lost.
 
         An object that must wait holds back what follows it in its job, since a report must not arrive before the
@@ -145,7 +147,7 @@ class Outbox:
     def _fail(self, deliveries: Sequence[Delivery], error: DeliveryError) -> None:
         """Put all off to one time, so that they come again in their order; or give up those that are tried in vain."""
         now = self._clock()
-        delay_s = retry_delay_s(deliveries[0].attempt, self._jitter)
+        delay_s = max(error.wait_s, retry_delay_s(deliveries[0].attempt, self._jitter))
         dead = 0
         for delivery in deliveries:
             if error.retryable and not self._is_in_vain(delivery):

@@ -16,8 +16,10 @@ from pydantic import Field, ValidationError
 
 from dicom_node.config_file import Document, read_document, scalar
 from dicom_node.destinations import DeliverSection
+from dicom_node.dicomweb_settings import AnyPeerSection, DicomwebPeerSection, peer_faults, sender_fault
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import Fault, SettingsError
+from dicom_node.domain.web import WebDestination
 from dicom_node.network_settings import FilePath, NodeSection, PeerSection, ReceiveSection
 from dicom_node.section import Section
 from dicom_node.validation import choice, faults_of
@@ -94,7 +96,7 @@ class Settings(Section):
     """Everything that is set, valid as a whole when it comes from `load_settings`."""
 
     node: NodeSection
-    peers: dict[str, PeerSection] = Field(
+    peers: dict[str, AnyPeerSection] = Field(
         min_length=1,
         description="one peer or more, by name",
         examples=["{PACS: {ae_title: PACS, host: 127.0.0.1, port: 4242}}"],
@@ -118,12 +120,23 @@ class Settings(Section):
         """Where jobs and deliveries are recorded."""
         return self.node.storage / "node.db"
 
+    @property
+    def dimse_peers(self) -> dict[str, PeerSection]:
+        """Those that are application entities, by name."""
+        return {name: peer for name, peer in self.peers.items() if isinstance(peer, PeerSection)}
+
     def destination(self, name: str) -> Destination:
-        """The peer of that name. Raises SettingsError when there is none."""
-        peer = self.peers.get(name)
+        """The application entity of that name. Raises SettingsError when there is none."""
+        peer = self.dimse_peers.get(name)
         if peer is None:
-            raise SettingsError((Fault("peers", None, name, "no peer has this name", choice(name, self.peers)),))
+            problem = "is reached by DICOMweb only" if name in self.peers else "no peer has this name"
+            raise SettingsError((Fault("peers", None, name, problem, choice(name, self.dimse_peers)),))
         return Destination(name, peer.ae_title, peer.host, peer.port, self._tls_towards(peer))
+
+    def way_out(self, name: str) -> Destination | WebDestination:
+        """The peer of that name, as objects are sent to it. Raises SettingsError when there is none."""
+        peer = self.peers.get(name)
+        return peer.destination(name) if isinstance(peer, DicomwebPeerSection) else self.destination(name)
 
     @property
     def own_tls(self) -> TlsFiles | None:
@@ -157,6 +170,7 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
         document.faults.extend(faults_of(error, Settings, document))
     if settings is not None:
         document.faults.extend(_tls_faults(settings, document))
+        document.faults.extend(peer_faults(settings.peers, document))
     if settings is None or document.faults:
         raise SettingsError(tuple(sorted(document.faults, key=lambda fault: (fault.file, fault.line or 0, fault.key))))
     return settings
@@ -165,7 +179,7 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
 def _tls_faults(settings: Settings, document: Document) -> list[Fault]:
     """Peers to be reached over TLS with files that neither they nor the node name; a key goes with its certificate."""
     faults = []
-    for name, peer in settings.peers.items():
+    for name, peer in settings.dimse_peers.items():
         tls, place = peer.tls, ("peers", name, "tls")
         if tls is None:
             continue
@@ -213,4 +227,6 @@ def _name_faults(document: Document) -> list[Fault]:
                 faults.append(document.fault(place, f"expected the name of a peer, got {name!r}", choice(name, known)))
             elif name in names[:index]:
                 faults.append(document.fault(place, f"{name!r} stands here twice", "remove one of the two"))
+            elif section == "receive" and isinstance(name, str) and (fault := sender_fault(document, place, name)):
+                faults.append(fault)
     return faults
