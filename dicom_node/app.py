@@ -20,13 +20,14 @@ from dicom_node.outbox import Outbox
 from dicom_node.receiving import Receiver
 from dicom_node.retention import Limits, Retention
 from dicom_node.schedule import Schedule, Task
-from dicom_node.scp import Listener, StorageScp
+from dicom_node.scp import Listener, StorageScp, storage_sop_classes
 from dicom_node.settings import Settings
 from dicom_node.settling import settle_quiet_studies
 from dicom_node.spool import Spool
 from dicom_node.store import Store
 from dicom_node.study_folders import StudyFolders
 from dicom_node.tls import ServerTls
+from dicom_node.web.serving import web_of
 from dicom_node.worker_process import WorkerProcess
 from inference.stages import CascadeError, load_cascade
 from sr_writer.provenance import is_own_uid
@@ -65,9 +66,11 @@ class Node:
             settings.deliver.give_up_after_hours * 3600,
         )
         self._calls = CallBook(self.store.calls)
+        receiver = Receiver(self._spool, self.store, self._classify)
+        self._web = web_of(settings, receiver, storage_sop_classes(), self._calls.note, clock)
         self._scp = StorageScp(
             listener(settings),
-            Receiver(self._spool, self.store, self._classify),
+            receiver,
             partial(admission, settings),
             on_stored=lambda _instance: None,
             on_call=self._calls.note,
@@ -94,12 +97,16 @@ class Node:
         return f"{node.ae_title}@{node.host}:{node.port}"
 
     def start(self) -> None:
-        """Accept associations from now on. Raises OSError when the port is taken."""
+        """Accept associations from now on. Raises OSError when a port is taken."""
         self._scp.start()
+        if self._web is not None:
+            self._web.server.start()
         self._schedule.start()
 
     def stop(self) -> None:
         """Take no more, finish what is being written, and leave the rest on disk for the next start."""
+        if self._web is not None:
+            self._web.server.stop(_GRACE_S)
         self._scp.stop(_GRACE_S)
         self._outbox.stop()
         self._schedule.stop()
@@ -110,8 +117,13 @@ class Node:
 
     def _settle(self) -> None:
         quiet_seconds = self._settings.settle.quiet_seconds
-        if settle_quiet_studies(self.store, self._scp.open_associations, quiet_seconds, self._clock()):
+        if settle_quiet_studies(self.store, self._open_senders, quiet_seconds, self._clock()):
             self._worker.tick()
+
+    def _open_senders(self, study_instance_uid: str) -> int:
+        """Associations and uploads that have stored something of a study and are not over."""
+        uploads = 0 if self._web is None else self._web.uploads.serving(study_instance_uid)
+        return self._scp.open_associations(study_instance_uid) + uploads
 
     def _classify(self, sop_class_uid: str, sop_instance_uid: str) -> InstanceKind:
         return classify_object(sop_class_uid, is_own=is_own_uid(sop_instance_uid))

@@ -69,7 +69,8 @@ def serve(config: ConfigOption) -> None:
         node.start()
     except OSError as error:
         node.stop()
-        fail(f"cannot listen on {node.address}: {error.strerror}; is it running already? else change node.port")
+        where, key = (error.filename, "web.port") if error.filename else (node.address, "node.port")
+        fail(f"cannot listen on {where}: {error.strerror}; is it running already? else change {key}")
     typer.echo(f"ready {node.address}")
     received = signal.sigwait(_STOP_SIGNALS)
     _LOGGER.info("Stopping after %s", signal.Signals(received).name, extra={"action": "stopping"})

@@ -16,7 +16,8 @@ from dicom_node.section import Section
 
 #: The key that makes a peer one of this kind.
 _URL = "dicomweb"
-_OWN_HOSTS = ("127.0.0.1", "::1", "localhost")
+#: What is sent there stays on this machine.
+OWN_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
 def _service_root(url: str) -> str:
@@ -89,7 +90,7 @@ def peer_faults(peers: Mapping[str, PeerSection | DicomwebPeerSection], document
             problem = "has both token_file and login_file"
             yield document.fault((*place, "login_file"), problem, "remove one of the two")
         url = urllib.parse.urlsplit(peer.dicomweb)
-        if (peer.token_file or peer.login_file) and url.scheme == "http" and url.hostname not in _OWN_HOSTS:
+        if (peer.token_file or peer.login_file) and url.scheme == "http" and url.hostname not in OWN_HOSTS:
             problem = "token or password would go over the network unencrypted"
             yield document.fault((*place, _URL), problem, "use https")
 

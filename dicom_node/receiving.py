@@ -36,7 +36,7 @@ _IDENTIFYING_TAGS: list[BaseTag | int] = [_SOP_CLASS_UID, _SOP_INSTANCE_UID, _ST
 #: No header before the Series Instance UID is longer; a deflated data set is not inflated beyond it.
 _LONGEST_HEADER_BYTES = 64 << 20
 #: What pydicom raises on bytes that are no data set; it has no family of its own for them.
-_PARSE_ERRORS = (
+PARSE_ERRORS = (
     ValueError, TypeError, LookupError, ArithmeticError, AttributeError, NotImplementedError, RecursionError,
     EOFError, OSError, struct.error, zlib.error,
 )  # fmt: skip
@@ -161,7 +161,7 @@ def _identifying_uids(arrival: Arrival) -> dict[BaseTag, str]:
             for element in elements
             if isinstance(element, RawDataElement) and element.tag in _IDENTIFYING_TAGS
         }
-    except _PARSE_ERRORS as error:
+    except PARSE_ERRORS as error:
         raise CannotUnderstand(f"not a data set in {syntax.name}: {type(error).__name__}") from error
 
 

@@ -23,6 +23,7 @@ from dicom_node.domain.web import WebDestination
 from dicom_node.network_settings import FilePath, NodeSection, PeerSection, ReceiveSection
 from dicom_node.section import Section
 from dicom_node.validation import choice, faults_of
+from dicom_node.web_settings import WebSection, web_faults
 from inference.registry import Library
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -103,6 +104,7 @@ class Settings(Section):
     )
     receive: ReceiveSection
     deliver: DeliverSection
+    web: WebSection = WebSection()
     settle: SettleSection = SettleSection()
     load: LoadSection = LoadSection()
     models: ModelsSection = ModelsSection()
@@ -144,6 +146,12 @@ class Settings(Section):
         tls = self.node.tls
         return None if tls is None else TlsFiles(tls.certificate, tls.key, tls.authorities)
 
+    @property
+    def web_tls(self) -> TlsFiles | None:
+        """The same for callers of the web server."""
+        tls = self.web.tls
+        return None if tls is None else TlsFiles(tls.certificate, tls.key, tls.authorities)
+
     def _tls_towards(self, peer: PeerSection) -> TlsFiles | None:
         wanted, own = peer.tls, self.node.tls
         if wanted is None:
@@ -171,6 +179,7 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
     if settings is not None:
         document.faults.extend(_tls_faults(settings, document))
         document.faults.extend(peer_faults(settings.peers, document))
+        document.faults.extend(web_faults(settings.web, document))
     if settings is None or document.faults:
         raise SettingsError(tuple(sorted(document.faults, key=lambda fault: (fault.file, fault.line or 0, fault.key))))
     return settings

@@ -31,8 +31,8 @@ def load(tmp_path):
 
 def test_a_web_server_is_a_peer_like_others(load, tmp_path):
     """It gets results; its files lie beside the configuration."""
-    written = "{dicomweb: 'https://pacs.example.org/dicom-web/', token_file: t, tls: {authorities: a, certificate: c, key: k}}"
-    settings = load(written)
+    tls = "{authorities: a, certificate: c, key: k}"
+    settings = load(f"{{dicomweb: 'https://pacs.example.org/dicom-web/', token_file: t, tls: {tls}}}")
     credentials = Credentials(Scheme.BEARER, tmp_path / "t")
     https = HttpsFiles(tmp_path / "c", tmp_path / "k", tmp_path / "a")
     expected = WebDestination("ARCHIVE", "https://pacs.example.org/dicom-web", credentials, https)
