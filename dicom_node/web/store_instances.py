@@ -39,8 +39,9 @@ _WRITTEN_AT_ONCE = 4
 _RETRY_AFTER_S = 60
 #: What a caller is called in the list of calls while nobody knows who it is: no AE title is written so.
 _UNKNOWN = "(web)"
-_SOP_CLASS_NOT_SUPPORTED = 0x0122
-_TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
+#: Failure Reasons (PS3.18 I.2.2) of what no presentation context would be accepted for.
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +150,9 @@ class StoreInstances:
     def _unsupported(self, arrival: Arrival) -> tuple[int, str] | None:
         """As the listening application entity accepts no presentation context for it."""
         if arrival.sop_class_uid not in self._sop_classes:
-            return _SOP_CLASS_NOT_SUPPORTED, f"SOP class {arrival.sop_class_uid!r} is not supported"
+            return SOP_CLASS_NOT_SUPPORTED, f"SOP class {arrival.sop_class_uid!r} is not supported"
         if arrival.transfer_syntax_uid not in transfer_syntaxes.ACCEPTED:
-            return _TRANSFER_SYNTAX_NOT_SUPPORTED, f"transfer syntax {arrival.transfer_syntax_uid!r} is not supported"
+            return TRANSFER_SYNTAX_NOT_SUPPORTED, f"transfer syntax {arrival.transfer_syntax_uid!r} is not supported"
         return None
 
     def _denied(self, denied: Denied, address: str) -> Response:

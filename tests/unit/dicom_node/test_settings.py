@@ -247,7 +247,7 @@ def test_unknown_destination_names_those_there_are(load):
          " known: quiet_seconds"),
         ("settle:", "setle:",
          "node.yaml:6: setle: unknown key; did you mean settle? known: deliver, load, log, models,"
-         " node, peers, receive, retain, runtime, settle"),
+         " node, peers, receive, retain, runtime, settle, web"),
         (" 5}", " 0}",
          "node.yaml:6: settle.quiet_seconds: expected seconds, above 0 and up to 86400, got 0; write for"
          " example 5"),
@@ -420,7 +420,7 @@ def test_other_variables_are_left_alone(load):
         ("DICOM_NODE_NODE__PROT", "1", "node.prot: unknown key; did you mean port? known: ae_title, host,"
          " maximum_associations, port, storage, tls"),
         ("DICOM_NODE_NOD__PORT", "1", "nod: unknown key; did you mean node? known: deliver, load, log, models, node,"
-         " peers, receive, retain, runtime, settle"),
+         " peers, receive, retain, runtime, settle, web"),
         ("DICOM_NODE_DELIVER__TO", "[Z]", "deliver.to[0]: expected the name of a peer, got 'Z'; known: PACS"),
         ("DICOM_NODE_NODE__HOST", "[", "node.host: is no YAML value; write it as in the file, in quotes if it is text"),
         ("DICOM_NODE_PEERS__PACS", "{}", "peers.pacs: peers are set in the file only; write the peer into the file"),

@@ -67,8 +67,7 @@ def test_faults_are_told(load, web, fault):
     """With their key and line."""
     with pytest.raises(SettingsError) as caught:
         load(web)
-    [told] = caught.value.faults
-    assert f"5: {fault}" in str(told)
+    assert f"node.yaml:5: {fault}" in str(caught.value)
 
 
 def test_check_looks_at_port_and_tokens(load, tmp_path):
