@@ -1,11 +1,41 @@
-"""Connections of the web server, held to a time in which nothing of use may come: uvicorn has no such bound."""
+"""Connections of the web server: how many there may be, and how long one may bring nothing of use.
+
+uvicorn has no such bounds. A flood of connections would harm the DICOM side, too: pynetdicom waits by select(), which
+knows no file descriptor above 1023.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+
+class Entrance(socket.socket):
+    """A bound socket that takes in so many connections at a time, and hangs up on the others."""
+
+    def __init__(self, host: str, port: int, most: int) -> None:
+        super().__init__(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._most = most
+        self._taken_in: list[socket.socket] = []
+        try:
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.bind((host, port))
+        except OSError as error:
+            self.close()
+            raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """The next connection. Raises ConnectionAbortedError, which asyncio passes over, when it is one too many."""
+        connection, address = super().accept()
+        self._taken_in = [each for each in self._taken_in if each.fileno() != -1]  # without those that were closed
+        if len(self._taken_in) >= self._most:
+            connection.close()
+            raise ConnectionAbortedError("too many connections are open")
+        self._taken_in.append(connection)
+        return connection, address
 
 
 def bounded_connections(header_s: float) -> type[H11Protocol]:

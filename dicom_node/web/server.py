@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import ssl
@@ -18,12 +19,10 @@ from starlette.routing import Route
 
 from dicom_node.faults import call_path, type_and_place
 from dicom_node.tls import ServerTls
-from dicom_node.web.connections import bounded_connections
+from dicom_node.web.connections import Entrance, bounded_connections
 
 _LOGGER = logging.getLogger(__name__)
 
-#: With those that are idle; more are answered 503.
-_MOST_CONNECTIONS = 256
 #: An idle connection is closed after so long.
 _KEEP_ALIVE_S = 15
 #: How often `start` looks whether the thread listens.
@@ -40,6 +39,8 @@ class WebListener:
     header_s: float
     #: None: plain HTTP.
     tls: ServerTls | None = None
+    #: With those that are idle; more are hung up on.
+    most_connections: int = 128
 
 
 class WebServer:
@@ -48,17 +49,20 @@ class WebServer:
     def __init__(self, listener: WebListener, routes: Sequence[Route]) -> None:
         self._listener = listener
         self._application = Starlette(routes=list(routes), exception_handlers={Exception: _fault})
+        self._application.router.redirect_slashes = False
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Bind and listen. Raises OSError, its filename the address, when the port is taken."""
-        bound = _bind(self._listener.host, self._listener.port)
+        bound = Entrance(self._listener.host, self._listener.port, self._listener.most_connections)
         self._server = uvicorn.Server(self._configuration())
         self._thread = threading.Thread(target=self._run, args=(self._server, bound), name="web", daemon=True)
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
             self._thread.join(_POLL_S)
+        if not self._server.started:
+            raise OSError(errno.EIO, "the web server did not start", f"{self._listener.host}:{self._listener.port}")
         _LOGGER.info(
             "Listening for HTTP%s on %s:%d",
             "S" if self._listener.tls else "",
@@ -89,7 +93,6 @@ class WebServer:
             access_log=False,
             proxy_headers=False,  # addresses are those of the connections, not what a caller says of itself
             server_header=False,
-            limit_concurrency=_MOST_CONNECTIONS,
             timeout_keep_alive=_KEEP_ALIVE_S,
             ssl_context_factory=None if tls is None else lambda _config, _default: _renewing(tls),
         )
@@ -101,17 +104,6 @@ class WebServer:
             await server.serve(sockets=[bound])
 
         asyncio.run(serve())
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
-    return bound
 
 
 def _renewing(tls: ServerTls) -> ssl.SSLContext:

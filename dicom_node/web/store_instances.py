@@ -125,7 +125,7 @@ class StoreInstances:
         named = ("", "")
         try:
             if part.content_type not in (None, "application/dicom"):
-                raise CannotUnderstand(f"a part is {part.content_type}, not application/dicom")
+                raise CannotUnderstand("a part is not application/dicom")
             arrival = arrival_of(part.file, source)
             named = (arrival.sop_class_uid, arrival.sop_instance_uid)
             unsupported = self._unsupported(arrival)

@@ -84,7 +84,7 @@ class UploadNode:
         with urllib3.PoolManager(retries=False, timeout=30) as pool:
             answer = pool.request("POST", f"http://{HOST}:{self.port}{path}", body=body, headers=fields)
         fields = {name.lower(): value for name, value in answer.headers.items()}
-        return Said(answer.status, fields, json.loads(answer.data) if answer.data else {})
+        return Said(answer.status, fields, json.loads(answer.data) if "json" in fields.get("content-type", "") else {})
 
 
 def part(content: bytes, content_type: str | None = "application/dicom") -> bytes:
@@ -109,6 +109,7 @@ def running_web(
     header_s: float = 30.0,
     minimum_free_bytes: int = 0,
     tls: ServerTls | None = None,
+    most_connections: int = 128,
 ) -> Iterator[UploadNode]:
     """A web server that stores, until the block ends."""
     register = register or MemoryRegister()
@@ -117,7 +118,7 @@ def running_web(
     calls: list[Call] = []
     service = StoreInstances(receiver, lambda: senders, storage_sop_classes(), bounds, calls.append)
     port = free_port()
-    server = WebServer(WebListener(HOST, port, header_s, tls), service.routes)
+    server = WebServer(WebListener(HOST, port, header_s, tls, most_connections), service.routes)
     server.start()
     try:
         yield UploadNode(port, folder, register, service.uploads, calls)

@@ -119,6 +119,7 @@ def test_the_study_of_the_url_holds(node, images):
     assert (said.status, said.failed) == (409, {images[0].SOPInstanceUID: 0xA900})
     assert node.post(body, f"{STUDIES}/{study}").status == 200
     assert node.post(body, f"{STUDIES}/..%5C..").status == 400
+    assert node.post(body, f"{STUDIES}/").status == 404
 
 
 @pytest.mark.parametrize(
@@ -275,6 +276,26 @@ def test_a_header_that_does_not_come_is_not_waited_for(tmp_path, content):
         with suppress(ConnectionResetError):
             assert slow.recv(1) == b""
         assert node.calls == []
+
+
+@pytest.mark.parametrize("over_tls", [False, True])
+def test_one_connection_too_many_is_hung_up_on(tmp_path, over_tls):
+    """Also while those before it have not got through the TLS handshake; when one goes there is room again."""
+    tls = ServerTls(authority(tmp_path / "own").sign("node"), require_peer_certificate=False) if over_tls else None
+    with running_web(tmp_path / "node", tls=tls, most_connections=1) as node, raw(node.port, b"") as first:
+        with raw(node.port, b"") as second:
+            assert second.recv(1) == b""
+        first.close()
+
+        def there_is_room():
+            with raw(node.port, b"") as third:
+                third.settimeout(0.2)
+                try:
+                    return third.recv(1) != b""
+                except TimeoutError:
+                    return True
+
+        assert eventually(there_is_room, PATIENCE_S)
 
 
 def test_an_open_upload_counts_for_its_study(node, images):
