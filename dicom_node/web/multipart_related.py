@@ -21,8 +21,8 @@ from dicom_node.web.refusals import BadSyntax, NoRoom, TooLarge, TooSlow, WrongM
 
 #: Parts of one request; of a study with more, several requests are made.
 MOST_PARTS = 10_000
-#: RFC 2046 5.1.1.
-_LONGEST_BOUNDARY = 70
+#: RFC 2046 5.1.1 allows 70 characters; Orthanc sends more.
+_LONGEST_BOUNDARY = 256
 _HELD_IN_MEMORY_BYTES = 1 << 20
 #: As much as must come, or the end, within the time there is.
 BLOCK_BYTES = 1 << 16
@@ -58,7 +58,7 @@ def boundary_of(content_type: str) -> str:
         raise WrongMediaType('send multipart/related; type="application/dicom"')
     boundary = str(header.get_param("boundary", ""))
     if not 0 < len(boundary) <= _LONGEST_BOUNDARY or not boundary.isascii() or not boundary.isprintable():
-        raise BadSyntax("the Content-Type has no boundary parameter of 1 to 70 characters")
+        raise BadSyntax(f"the Content-Type has no boundary parameter of 1 to {_LONGEST_BOUNDARY} characters")
     return boundary
 
 

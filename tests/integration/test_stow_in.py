@@ -1,5 +1,6 @@
 """Uploads by STOW-RS over real sockets: what is kept, what is answered, and who is held to which bounds."""
 
+import json
 import logging
 import socket
 import threading
@@ -19,6 +20,7 @@ from tests.builders.certificates import authority
 from tests.builders.command import eventually
 from tests.builders.datasets import encoded
 from tests.builders.network import HOST, PATIENCE_S, MemoryRegister, dataset_bytes, image_series, saved
+from tests.builders.orthanc import dicomweb_plugin, running_orthanc
 from tests.builders.uploads import BOUNDARY, RELATED, part, related, running_web
 
 STUDIES = "/dicom-web/studies"
@@ -126,7 +128,7 @@ def test_the_study_of_the_url_holds(node, images):
     ("content_type", "status"),
     [("application/dicom", 415), ('multipart/related; type="application/dicom+json"; boundary=x', 415),
      ("multipart/form-data; boundary=x", 415), ("multipart/related", 400), ("", 415),
-     (f"multipart/related; boundary={'x' * 71}", 400), (f"multipart/related; boundary={BOUNDARY}", 200)],
+     (f"multipart/related; boundary={'x' * 257}", 400), (f"multipart/related; boundary={BOUNDARY}", 200)],
 )  # fmt: skip
 def test_the_media_type_must_be_that_of_dicom_files(node, images, content_type, status):
     """415 for what else STOW-RS may carry, 400 for a boundary that is none."""
@@ -216,6 +218,15 @@ def test_a_token_lets_in(tmp_path, images, shown, status):
         assert node.files == []
 
 
+def test_an_address_is_that_of_the_connection(tmp_path, images):
+    """Whatever a caller says of where it comes from."""
+    near, far = (KnownSender("PACS", None, (address,)) for address in (HOST, "198.51.100.7"))
+    body = related([encoded(images[0])])
+    for sender, status in ((near, 200), (far, 401)):
+        with running_web(tmp_path / sender.addresses[0], senders=[sender]) as node:
+            assert node.post(body, X_Forwarded_For="198.51.100.7").status == status
+
+
 def test_a_large_upload_of_a_stranger_gets_its_answer(tmp_path):
     """It is told why before the connection ends, however much it sends."""
     with running_web(tmp_path / "node", senders=[KnownSender("PACS", "right", None)]) as node:
@@ -251,6 +262,21 @@ def test_renewed_certificates_are_used_without_a_restart(tmp_path, images):
             there = f"https://{HOST}:{node.port}/dicom-web"
             with open_stow(WebDestination("web", there, https=HttpsFiles(authorities=signer.certificate))) as sender:
                 assert sender.send(path) == 0
+
+
+def test_orthanc_sends_images_by_stow_rs(tmp_path, images):
+    """A real user agent: it shows its token, and takes our answer for a success."""
+    with (
+        running_web(tmp_path / "node", senders=[KnownSender("ORTHANC", "a-token", None)]) as node,
+        running_orthanc(tmp_path / "orthanc", plugins=[dicomweb_plugin()]) as orthanc,
+    ):
+        there = {"Url": f"http://{HOST}:{node.port}/dicom-web/", "HttpHeaders": {"Authorization": "Bearer a-token"}}
+        orthanc.post("/dicom-web/servers/node", json.dumps(there).encode(), method="PUT")
+        sent = [orthanc.post("/instances", encoded(image))["ID"] for image in images]
+        told = orthanc.post("/dicom-web/servers/node/stow", json.dumps({"Resources": sent}).encode())
+        assert told["InstancesCount"] == "3"
+    assert {path.stem for path in node.files} == {image.SOPInstanceUID for image in images}
+    assert node.register.callers == ["ORTHANC"] * 3
 
 
 def raw(port, content):

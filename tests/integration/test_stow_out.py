@@ -2,7 +2,6 @@
 
 import random
 import ssl
-from pathlib import Path
 
 import pytest
 
@@ -14,10 +13,8 @@ from dicom_node.sending import send_folder
 from dicom_node.stow import open_stow
 from tests.builders.certificates import authority
 from tests.builders.network import HOST, MemoryDeliveries, free_port, image_series, saved
-from tests.builders.orthanc import running_orthanc
+from tests.builders.orthanc import dicomweb_plugin, running_orthanc
 from tests.builders.web import Answer, answering, bearer, secret_file, stored
-
-DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
 def uid_of(asked):
@@ -209,9 +206,7 @@ def test_a_busy_server_is_left_alone_as_long_as_it_asks(files, deliveries):
 
 def test_orthanc_takes_results_and_says_so(files, tmp_path):
     """A real server: the probe, a folder as `dicom-node send` sends it, and the same again."""
-    if not DICOMWEB_PLUGIN.exists():
-        pytest.skip("Orthanc's DICOMweb plugin is not installed (apt-get install orthanc-dicomweb)")
-    with running_orthanc(tmp_path / "orthanc", plugins=[DICOMWEB_PLUGIN]) as orthanc:
+    with running_orthanc(tmp_path / "orthanc", plugins=[dicomweb_plugin()]) as orthanc:
         destination = WebDestination("web", f"http://{HOST}:{orthanc.http_port}/dicom-web")
         assert "HTTP 200" in reached(destination, "NODE")
         for _ in range(2):
