@@ -77,7 +77,10 @@ class StowSender:
         boundary = uuid.uuid4().hex
         head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
         tail = f"\r\n--{boundary}--\r\n".encode()
-        length = len(head) + path.stat().st_size + len(tail)
+        try:
+            length = len(head) + path.stat().st_size + len(tail)
+        except FileNotFoundError as error:  # removed since its meta information was read
+            raise ObjectRejected(f"{path} is gone; it cannot be sent") from error
         return self._post(_pieces(head, path, tail), boundary, length)
 
     def _post(self, body: bytes | Iterator[bytes], boundary: str, length: int | None = None) -> StowAnswer:
