@@ -31,7 +31,7 @@ from dicom_node.pulling import Puller, Source
 from dicom_node.receiving import Receiver
 from dicom_node.retention import Limits, Retention
 from dicom_node.schedule import Schedule, Task
-from dicom_node.scp import Listener, StorageScp
+from dicom_node.scp import Listener, StorageScp, storage_sop_classes
 from dicom_node.settings import Settings
 from dicom_node.settling import settle_complete_studies
 from dicom_node.spool import Spool
@@ -40,6 +40,7 @@ from dicom_node.study_folders import StudyFolders
 from dicom_node.study_rules import answering_senders, patience_for, urgency_rules
 from dicom_node.tls import ServerTls
 from dicom_node.transfers import Dispatches, Ending, Receptions
+from dicom_node.web.serving import web_of
 from dicom_node.worker_process import WorkerProcess
 from inference.stages import CascadeError, load_cascade
 
@@ -79,7 +80,7 @@ class Node:
         policy = RetryPolicy(settings.deliver.give_up_after_hours * 3600, random.Random())
         self._outbox = Outbox(
             self.store,
-            {name: settings.destination(name) for name in settings.deliver.peers},
+            {name: settings.way_out(name) for name in settings.deliver.peers},
             settings.node.ae_title,
             clock,
             policy,
@@ -88,6 +89,7 @@ class Node:
         )
         self._calls = CallBook(AuditedCalls(self.store.calls, self._audit))
         receiver = Receiver(self._spool, self.store, classify, urgency_rules(settings))
+        self._web = web_of(settings, receiver, storage_sop_classes(), self._calls.note, clock)
         self._catch_up = catch_up(settings, self.store, receiver, clock)
         self._scp = StorageScp(
             listener(settings),
@@ -132,15 +134,19 @@ class Node:
         return f"{node.ae_title}@{node.host}:{node.port}"
 
     def start(self) -> None:
-        """Accept associations from now on. Raises OSError when the port is taken."""
+        """Accept associations from now on. Raises OSError when a port is taken."""
         self._commitment.start()
         self._scp.start()
+        if self._web is not None:
+            self._web.server.start()
         self._listens = True
         self._audit.started()
         self._schedule.start()
 
     def stop(self) -> None:
         """Take no more, finish what is being written, and leave the rest on disk for the next start."""
+        if self._web is not None:
+            self._web.server.stop(_GRACE_S)
         self._scp.stop(_GRACE_S)
         self._outbox.stop()
         self._commitment.stop()
@@ -165,12 +171,17 @@ class Node:
         self._audit.received(self._receptions.over())
 
     def _settle(self) -> None:
-        patience_of, open_associations = partial(patience_for, self._settings), self._scp.open_associations
-        if settle_complete_studies(self.store, self._inquiries, patience_of, open_associations, self._clock()):
+        patience_of = partial(patience_for, self._settings)
+        if settle_complete_studies(self.store, self._inquiries, patience_of, self._open_senders, self._clock()):
             self._worker.tick()
 
     def _settle_soon(self) -> None:
         self._schedule.hasten(_SETTLE)
+
+    def _open_senders(self, study_instance_uid: str) -> int:
+        """Associations and uploads that have stored something of a study and are not over."""
+        uploads = 0 if self._web is None else self._web.uploads.serving(study_instance_uid)
+        return self._scp.open_associations(study_instance_uid) + uploads
 
     def _count_held(self, peer: Destination, study_instance_uid: str) -> int:
         """What a peer holds of a study without what this node made; that is counted first, lest too little remain."""
@@ -186,7 +197,10 @@ def classify(sop_class_uid: str, sop_instance_uid: str, maker: Maker) -> Instanc
 def commitment_peers(settings: Settings) -> CommitmentPeers:
     """Who is asked to commit to what they got, and who may ask the node to."""
     return CommitmentPeers(
-        {name: ProvingPeer(settings.destination(name), settings.peers[name].commitment) for name in settings.proving},
+        {
+            name: ProvingPeer(settings.destination(name), settings.dimse_peers[name].commitment)
+            for name in settings.proving
+        },
         {name: settings.destination(name) for name in settings.receive.senders},
         partial(calling_sender, settings),
     )
@@ -212,7 +226,7 @@ def puller(
     def receive(arrival: Arrival) -> None:
         receiver.receive(arrival, now=clock())
 
-    source = Source(destination, settings.peers[peer].retrieve, settings.node.ae_title)
+    source = Source(destination, settings.dimse_peers[peer].retrieve, settings.node.ae_title)
     return Puller(source, store, receive, clock)
 
 
@@ -232,7 +246,9 @@ def catch_up_tasks(settings: Settings, catching_up: CatchUp) -> tuple[Task, ...]
 def admission(settings: Settings, request: AssociationRequest) -> Rejected | None:
     """Whether an association may come in, by the configuration; its peer's host name is resolved anew each time."""
     calling = request.calling_ae_title.strip(" ")
-    peers = [known_peer(settings, name, resolve=peer.ae_title == calling) for name, peer in settings.peers.items()]
+    peers = [
+        known_peer(settings, name, resolve=peer.ae_title == calling) for name, peer in settings.dimse_peers.items()
+    ]
     verdict = admit(request, peers, settings.node.ae_title, settings.node.maximum_associations)
     return verdict if isinstance(verdict, Rejected) else None
 
@@ -240,13 +256,13 @@ def admission(settings: Settings, request: AssociationRequest) -> Rejected | Non
 def calling_sender(settings: Settings, request: AssociationRequest) -> str | None:
     """The name of the peer that calls, if it may send; None for others."""
     calling = request.calling_ae_title.strip(" ")
-    senders = (name for name in settings.receive.senders if settings.peers[name].ae_title == calling)
+    senders = (name for name in settings.receive.senders if settings.dimse_peers[name].ae_title == calling)
     return peer_that_calls(request, [known_peer(settings, name, resolve=True) for name in senders])
 
 
 def known_peer(settings: Settings, name: str, *, resolve: bool) -> KnownPeer:
     """A peer as admission sees it; nobody waits for the name server for a peer that does not call."""
-    peer = settings.peers[name]
+    peer = settings.dimse_peers[name]
     found = peer.addresses or (_addresses(peer.host) if resolve else frozenset())
     return KnownPeer(
         name,

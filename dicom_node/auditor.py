@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydicom.dataset import Dataset
 
@@ -196,9 +197,11 @@ def auditor_of(settings: Settings, store: Store) -> Auditor:
         raise StoreError(
             f"{storage / 'audit.key'} cannot be used: {error.strerror}; run this as the service's user"
         ) from error
-    peers = {name: Entity(peer.ae_title, peer.host) for name, peer in settings.peers.items()}
+    peers = {name: Entity(peer.ae_title, peer.host) for name, peer in settings.dimse_peers.items()}
+    web = {name: Entity(name, urlsplit(peer.dicomweb).hostname or "") for name, peer in settings.web_peers.items()}
     return Auditor(
-        AuditTrail(node, source, file, forwarder), Site(node, storage, peers, identify, audit.patient_id == "plain")
+        AuditTrail(node, source, file, forwarder),
+        Site(node, storage, peers | web, identify, audit.patient_id == "plain"),
     )
 
 

@@ -13,13 +13,17 @@ from enum import StrEnum
 from pathlib import Path
 
 from dicom_node import tls
+from dicom_node.credentials import read_secret
 from dicom_node.domain.audit import Collector
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import DeliveryError, PeerRefused, SettingsError
+from dicom_node.domain.web import WebDestination
 from dicom_node.peers import echo
 from dicom_node.settings import Settings
 from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
+from dicom_node.stow import open_stow
 from dicom_node.syslog import CollectorError, send_records
+from dicom_node.web_settings import WebSection
 from inference.registry import BrokenPackage, Package
 from inference.stages import CascadeError, load_cascade
 
@@ -50,9 +54,10 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield _storage(settings.node.storage)
     yield from _tls_files(settings)
     yield _port(settings)
+    yield from _web(settings.web)
     yield from _models(settings)
     for name in settings.peers:
-        yield _peer(settings.destination(name), settings.node.ae_title, gets_results=name in settings.deliver.peers)
+        yield _peer(settings.way_out(name), settings.node.ae_title, gets_results=name in settings.deliver.peers)
     if settings.collector is not None:
         yield _collector(settings.collector)
 
@@ -72,7 +77,7 @@ def _storage(folder: Path) -> Check:
 
 def _tls_files(settings: Settings) -> Iterator[Check]:
     """The node's, and those a peer or the collector has for itself."""
-    wanted = [settings.own_tls, *(settings.destination(name).tls for name in settings.peers)]
+    wanted = [settings.own_tls, settings.web_tls, *(settings.destination(name).tls for name in settings.dimse_peers)]
     wanted.append(None if settings.collector is None else settings.collector.tls)
     pairs = {(files.certificate, files.key, files.authorities): files for files in wanted if files is not None}
     for files in pairs.values():
@@ -137,6 +142,33 @@ def _port(settings: Settings) -> Check:
     return Check(subject, Verdict.FAILED, f"another DICOM node called {node.ae_title} listens there; set node.port")
 
 
+def _web(web: WebSection) -> Iterator[Check]:
+    """Nothing, where nothing is served."""
+    if web.stow is None:
+        return
+    subject = f"port {web.host}:{web.port}"
+    with socket.socket(socket.AF_INET6 if ":" in web.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((web.host, web.port))
+        except OSError as error:
+            right = "that is right if this node is running; else see what uses it, or set web.port"
+            yield Check(subject, Verdict.WARNING, f"{error.strerror}; {right}")
+        else:
+            yield Check(subject, Verdict.OK, "free")
+    for name, sender in web.stow.senders.items():
+        if sender.token_file is not None:
+            yield _token(f"token of {name}", sender.token_file)
+
+
+def _token(subject: str, path: Path) -> Check:
+    try:
+        read_secret(path)
+    except SettingsError as error:
+        return Check(subject, Verdict.FAILED, str(error))
+    return Check(subject, Verdict.OK, f"in {path}")
+
+
 def _models(settings: Settings) -> Iterator[Check]:
     try:
         stages = load_cascade(settings.models.cascade).stages
@@ -163,13 +195,22 @@ def _model(subject: str, package: Package | BrokenPackage) -> Check:
     return Check(subject, Verdict.OK, f"version {card.version}, sha256 {card.weights_sha256[:12]}")
 
 
-def _peer(destination: Destination, own_ae_title: str, *, gets_results: bool) -> Check:
+def reached(destination: Destination | WebDestination, own_ae_title: str) -> str:
+    """What a peer answered: to a C-ECHO, or to a STOW-RS request without an object. Raises DeliveryError."""
+    if isinstance(destination, WebDestination):
+        with open_stow(destination) as sender:
+            return f"{destination} answered HTTP {sender.probe()} to a STOW-RS request without an object"
+    echo(destination, own_ae_title)
+    return f"{destination} answered C-ECHO{' over TLS' if destination.tls else ''}"
+
+
+def _peer(destination: Destination | WebDestination, own_ae_title: str, *, gets_results: bool) -> Check:
     """A peer that only sends, as many modalities do, need not answer."""
     subject = f"peer {destination.name}"
     try:
-        echo(destination, own_ae_title)
+        told = reached(destination, own_ae_title)
     except DeliveryError as error:
         if gets_results:
             return Check(subject, Verdict.FAILED, str(error))
         return Check(subject, Verdict.WARNING, f"{error}; it is in no deliver.to, so that this hinders nothing")
-    return Check(subject, Verdict.OK, f"{destination} answered C-ECHO{' over TLS' if destination.tls else ''}")
+    return Check(subject, Verdict.OK, told)

@@ -71,7 +71,8 @@ def serve(config: ConfigOption) -> None:
         node.start()
     except OSError as error:
         node.stop()
-        fail(f"cannot listen on {node.address}: {error.strerror}; is it running already? else change node.port")
+        where, key = (error.filename, "web.port") if error.filename else (node.address, "node.port")
+        fail(f"cannot listen on {where}: {error.strerror}; is it running already? else change {key}")
     typer.echo(f"ready {node.address}")
     received = signal.sigwait(_STOP_SIGNALS)
     _LOGGER.info("Stopping after %s", signal.Signals(received).name, extra={"action": "stopping"})
@@ -148,10 +149,10 @@ def send(
     to: Annotated[str, typer.Option("--to", help="A peer of the configuration.")],
     config: ConfigOption = SHIPPED_CONFIG,
 ) -> None:
-    """Send files to a peer by C-STORE."""
+    """Send files to a peer, by C-STORE or, if it is a DICOMweb server, by STOW-RS."""
     settings = settings_of(config)
     configure_logging("warning")
-    destination = settings.destination(to)
+    destination = settings.way_out(to)
     if not path.exists():
         fail(f"{path} does not exist; name a file or a folder")
     problems = []

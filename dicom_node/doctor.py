@@ -7,21 +7,23 @@ from collections.abc import Collection, Iterator, Sequence
 
 from dicom_node.admission import is_in
 from dicom_node.app import known_peer
-from dicom_node.checks import Check, Verdict
+from dicom_node.checks import Check, Verdict, reached
 from dicom_node.domain.calls import Call, CallOutcome
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import DeliveryError
-from dicom_node.peers import echo
+from dicom_node.domain.web import WebDestination
 from dicom_node.settings import Settings
 
 
 def examine(settings: Settings, name: str, calls: Sequence[Call]) -> Iterator[Check]:
-    """Our C-ECHO to a peer, then its `calls` to us, the latest first.
+    """Our C-ECHO to a peer, then its `calls` to us, the latest first; a DICOMweb peer does not call.
 
     Raises SettingsError when there is no such peer.
     """
-    peer = settings.destination(name)
+    peer = settings.way_out(name)
     yield _outward(peer, settings.node.ae_title)
+    if isinstance(peer, WebDestination):
+        return
     addresses = known_peer(settings, name, resolve=True).addresses
     theirs = [call for call in calls if _may_be(call, peer.ae_title, addresses)]
     yield _inward(peer, settings, theirs)
@@ -32,13 +34,12 @@ def _may_be(call: Call, ae_title: str, addresses: Collection[str]) -> bool:
     return call.calling_ae_title == ae_title or (not call.calling_ae_title and is_in(call.address, addresses))
 
 
-def _outward(peer: Destination, own_ae_title: str) -> Check:
+def _outward(peer: Destination | WebDestination, own_ae_title: str) -> Check:
     subject = f"{own_ae_title} to {peer.name}"
     try:
-        echo(peer, own_ae_title)
+        return Check(subject, Verdict.OK, reached(peer, own_ae_title))
     except DeliveryError as error:
         return Check(subject, Verdict.FAILED, str(error))
-    return Check(subject, Verdict.OK, f"{peer} answered C-ECHO{' over TLS' if peer.tls else ''}")
 
 
 def _inward(peer: Destination, settings: Settings, calls: Sequence[Call]) -> Check:

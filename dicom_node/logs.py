@@ -6,7 +6,7 @@ import logging
 import time
 
 #: Libraries that quote header values in what they log; what matters of it, the node logs itself.
-_SILENCED = ("highdicom", "pydicom", "pynetdicom", "py.warnings")
+_SILENCED = ("highdicom", "pydicom", "pynetdicom", "py.warnings", "uvicorn")
 #: Libraries that tell each step of what they do; schedule.py tells what goes wrong in a task.
 _TALKATIVE = ("apscheduler", "faster_coco_eval")
 

@@ -23,6 +23,7 @@ def _network(text: str) -> str:
     return text
 
 
+Network = Annotated[str, AfterValidator(_network)]
 FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
 AeTitle = Annotated[
     str,
@@ -108,7 +109,7 @@ class PeerSection(Section):
     host: Host
     port: Port
     #: Where it may call from; None: from the addresses of `host`.
-    addresses: tuple[Annotated[str, AfterValidator(_network)], ...] | None = Field(
+    addresses: tuple[Network, ...] | None = Field(
         default=None,
         min_length=1,
         description="a list of IP addresses or networks (CIDR)",

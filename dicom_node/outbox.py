@@ -1,4 +1,4 @@
-"""Delivers result objects: what the store says is due, in order, one association per peer, nothing lost.
+"""Delivers result objects: what the store says is due, in order, one association or HTTP connection per peer.
 
 What could not be delivered goes back to the store with a later due time, or as dead with its reason; trouble with
 one peer touches no other.
@@ -15,8 +15,10 @@ from typing import Protocol
 from dicom_node.domain.breaker import in_probing_order
 from dicom_node.domain.delivery import Delivery, Destination, RetryPolicy, retry_delay_s
 from dicom_node.domain.errors import DeliveryError, NothingAccepted, ObjectRejected, PeerUnreachable, SopClassRefused
+from dicom_node.domain.web import WebDestination
 from dicom_node.reach import BreakerStore, Reach
-from dicom_node.storage_scu import ContextWish, StorageSender, context_wish, open_storage
+from dicom_node.senders import ObjectSender, open_sender
+from dicom_node.storage_scu import ContextWish, context_wish
 from dicom_node.substituting import RefusalStore, Substituting
 from sr_writer.created import name_of_kind
 from sr_writer.profiles import Profile
@@ -53,7 +55,7 @@ class Outbox:
     def __init__(
         self,
         store: DeliveryStore,
-        destinations: Mapping[str, Destination],
+        destinations: Mapping[str, Destination | WebDestination],
         own_ae_title: str,
         clock: Callable[[], float],
         policy: RetryPolicy,
@@ -67,7 +69,7 @@ class Outbox:
         self._policy = policy
         self._on_decided = on_decided
         self._busy = {peer: threading.Lock() for peer in destinations}
-        self._reach = {peer: Reach(store, each, clock, policy.jitter) for peer, each in destinations.items()}
+        self._reach = {peer: Reach(store, peer, clock, policy.jitter) for peer in destinations}
         self._substituting = Substituting(store, profiles or {}, clock)
         self._stopping = threading.Event()
 
@@ -104,7 +106,7 @@ class Outbox:
         finally:
             self._busy[peer].release()
 
-    def _deliver(self, due: Sequence[Delivery], destination: Destination) -> int:
+    def _deliver(self, due: Sequence[Delivery], destination: Destination | WebDestination) -> int:
         due = self._substituting.sendable(due)
         wishes = self._wishes(due)
         sendable = [delivery for delivery in due if delivery.delivery_id in wishes]
@@ -112,7 +114,7 @@ class Outbox:
             return 0
         arrived = 0
         try:
-            with open_storage(destination, self._own_ae_title, set(wishes.values())) as sender:
+            with open_sender(destination, self._own_ae_title, set(wishes.values())) as sender:
                 refused = {uid: f"{destination} accepts no {name_of_kind(uid)}" for uid in sender.refused_classes}
                 arrived = self._send_in_order(self._substituting.sendable(sendable, refused), sender)
         except NothingAccepted as error:
@@ -120,7 +122,7 @@ class Outbox:
             refused = {delivery.sop_class_uid: str(error) for delivery in sendable}
             for delivery in self._substituting.sendable(sendable, refused):
                 self._fail([delivery], error)
-        except DeliveryError as error:  # there was no association: nothing has been sent
+        except DeliveryError as error:  # there was no way to the peer: nothing has been sent
             self._unreached(sendable, error)
         return arrived
 
@@ -141,7 +143,7 @@ class Outbox:
                 self._fail([delivery], error)
         return wishes
 
-    def _send_in_order(self, due: Sequence[Delivery], sender: StorageSender) -> int:
+    def _send_in_order(self, due: Sequence[Delivery], sender: ObjectSender) -> int:
         """Send until the association is lost.
 
         An object that must wait holds back what follows it in its job, since a report must not arrive before the
@@ -189,7 +191,7 @@ class Outbox:
     def _fail(self, deliveries: Sequence[Delivery], error: DeliveryError) -> None:
         """Put all off to one time, so that they come again in their order; or give up those that are tried in vain."""
         now = self._clock()
-        delay_s = retry_delay_s(deliveries[0].attempt, self._policy.jitter)
+        delay_s = max(error.wait_s, retry_delay_s(deliveries[0].attempt, self._policy.jitter))
         dead = 0
         for delivery in deliveries:
             if error.retryable and not self._is_in_vain(delivery):

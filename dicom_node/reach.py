@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dicom_node.domain.breaker import CLOSED, Breaker, after_failure, may_try
-from dicom_node.domain.delivery import Destination
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -32,18 +31,16 @@ class BreakerStore(Protocol):
 class Reach:
     """The breaker of one peer. Used by the one thread that serves the peer."""
 
-    def __init__(
-        self, store: BreakerStore, destination: Destination, clock: Callable[[], float], jitter: random.Random
-    ) -> None:
+    def __init__(self, store: BreakerStore, peer: str, clock: Callable[[], float], jitter: random.Random) -> None:
         self._store = store
-        self._destination = destination
+        self._peer = peer
         self._clock = clock
         self._jitter = jitter
         self._breaker = CLOSED
 
     def may_try(self) -> bool:
         """Whether the peer may be called now. Asks the store: a person may have asked for a try meanwhile."""
-        self._breaker = self._store.breaker(self._destination.name)
+        self._breaker = self._store.breaker(self._peer)
         return may_try(self._breaker, now=self._clock())
 
     @property
@@ -55,11 +52,11 @@ class Reach:
         """The peer could not be reached; whether its queue now waits as a whole."""
         now, before = self._clock(), self._breaker
         self._breaker = after_failure(before, reason, now=now, jitter=self._jitter)
-        waiting = self._store.peer_fails(self._destination.name, self._breaker, now=now)
+        waiting = self._store.peer_fails(self._peer, self._breaker, now=now)
         if self._breaker.is_open and not before.is_open:
             _LOGGER.warning(
                 "%s cannot be reached, %d times in a row; %d objects wait until it can: %s",
-                self._destination.name,
+                self._peer,
                 self._breaker.failures,
                 waiting,
                 reason,
@@ -73,11 +70,11 @@ class Reach:
             return
         now, before = self._clock(), self._breaker
         self._breaker = CLOSED
-        waiting = self._store.peer_answers(self._destination.name, now=now)
+        waiting = self._store.peer_answers(self._peer, now=now)
         if before.is_open:
             _LOGGER.warning(
                 "%s answers again, after %.0f s; %d objects are sent now",
-                self._destination.name,
+                self._peer,
                 now - (now if before.since is None else before.since),
                 waiting,
                 extra={"action": "peer_back"},

@@ -254,6 +254,11 @@ def arrival_of(event: Event, sender: str) -> Arrival:
     )
 
 
+def storage_sop_classes() -> frozenset[str]:
+    """The SOP classes whose objects are taken in, whichever way they come."""
+    return frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
+
+
 def accepting_entity(ae_title: str) -> AE:
     """The application entity that listens, with every presentation context it accepts."""
     entity = application_entity(ae_title)

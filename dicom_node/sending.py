@@ -8,8 +8,10 @@ from pathlib import Path
 
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import DeliveryError, ObjectRejected
+from dicom_node.domain.web import WebDestination
 from dicom_node.files import files_under
-from dicom_node.storage_scu import LARGEST_PROPOSAL, ContextWish, StorageSender, context_wish, open_storage
+from dicom_node.senders import ObjectSender, open_sender
+from dicom_node.storage_scu import LARGEST_PROPOSAL, ContextWish, context_wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class FileResult:
         return self.status is not None
 
 
-def send_folder(path: Path, destination: Destination, own_ae_title: str) -> Iterator[FileResult]:
+def send_folder(path: Path, destination: Destination | WebDestination, own_ae_title: str) -> Iterator[FileResult]:
     """Send every file under `path` (or the one it is), in the order of their names; yields as they go.
 
     A file that cannot be sent does not stop the others; without an association every one of its files is told so.
@@ -42,11 +44,11 @@ def send_folder(path: Path, destination: Destination, own_ae_title: str) -> Iter
 
 
 def _send_batch(
-    batch: Sequence[tuple[Path, ContextWish]], destination: Destination, own_ae_title: str
+    batch: Sequence[tuple[Path, ContextWish]], destination: Destination | WebDestination, own_ae_title: str
 ) -> Iterator[FileResult]:
     results: list[FileResult] = []
     try:
-        with open_storage(destination, own_ae_title, {wish for _, wish in batch}) as sender:
+        with open_sender(destination, own_ae_title, {wish for _, wish in batch}) as sender:
             for file, _ in batch:
                 results.append(_send_one(sender, file))
                 yield results[-1]
@@ -54,7 +56,7 @@ def _send_batch(
         yield from (FileResult(file, problem=str(error)) for file, _ in batch[len(results) :])
 
 
-def _send_one(sender: StorageSender, file: Path) -> FileResult:
+def _send_one(sender: ObjectSender, file: Path) -> FileResult:
     try:
         return FileResult(file, status=sender.send(file))
     except DeliveryError as error:

@@ -17,14 +17,17 @@ from pydantic import Field, ValidationError
 from dicom_node.audit_settings import AuditSection
 from dicom_node.config_file import Document, KeyPath, read_document, scalar
 from dicom_node.destinations import DeliverSection
+from dicom_node.dicomweb_settings import AnyPeerSection, DicomwebPeerSection, peer_faults, sender_fault
 from dicom_node.domain.audit import Collector
 from dicom_node.domain.commitment import Proof
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import Fault, SettingsError
+from dicom_node.domain.web import WebDestination
 from dicom_node.network_settings import FilePath, NodeSection, PeerSection, PeerTlsSection, ReceiveSection
 from dicom_node.pull_settings import CatchUpSection
 from dicom_node.section import Section
 from dicom_node.validation import choice, faults_of
+from dicom_node.web_settings import WebSection, web_faults
 from inference.registry import Library
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -129,13 +132,14 @@ class Settings(Section):
     """Everything that is set, valid as a whole when it comes from `load_settings`."""
 
     node: NodeSection
-    peers: dict[str, PeerSection] = Field(
+    peers: dict[str, AnyPeerSection] = Field(
         min_length=1,
         description="one peer or more, by name",
         examples=["{PACS: {ae_title: PACS, host: 127.0.0.1, port: 4242}}"],
     )
     receive: ReceiveSection
     deliver: DeliverSection
+    web: WebSection = WebSection()
     settle: SettleSection = SettleSection()
     urgent: UrgentSection = UrgentSection()
     catch_up: CatchUpSection = CatchUpSection()
@@ -161,27 +165,50 @@ class Settings(Section):
         """Where jobs and deliveries are recorded."""
         return self.node.storage / "node.db"
 
+    @property
+    def dimse_peers(self) -> dict[str, PeerSection]:
+        """Those that are application entities, by name."""
+        return {name: peer for name, peer in self.peers.items() if isinstance(peer, PeerSection)}
+
+    @property
+    def web_peers(self) -> dict[str, DicomwebPeerSection]:
+        """Those that are DICOMweb servers, by name."""
+        return {name: peer for name, peer in self.peers.items() if isinstance(peer, DicomwebPeerSection)}
+
     def destination(self, name: str) -> Destination:
-        """The peer of that name. Raises SettingsError when there is none."""
-        peer = self.peers.get(name)
+        """The application entity of that name. Raises SettingsError when there is none."""
+        peer = self.dimse_peers.get(name)
         if peer is None:
-            raise SettingsError((Fault("peers", None, name, "no peer has this name", choice(name, self.peers)),))
+            problem = "is reached by DICOMweb only" if name in self.peers else "no peer has this name"
+            raise SettingsError((Fault("peers", None, name, problem, choice(name, self.dimse_peers)),))
         return Destination(name, peer.ae_title, peer.host, peer.port, self._tls_towards(peer.tls))
 
     @property
     def proving(self) -> frozenset[str]:
         """The destinations that shall prove that they keep the results."""
-        return frozenset(name for name in self.deliver.peers if self.peers[name].commitment is not Proof.NONE)
+        proofs = {name: peer.commitment for name, peer in self.dimse_peers.items() if name in self.deliver.peers}
+        return frozenset(name for name, proof in proofs.items() if proof is not Proof.NONE)
 
     @property
     def reporting(self) -> frozenset[str]:
         """Those of them that call to report on storage commitment."""
-        return frozenset(name for name in self.proving if self.peers[name].commitment is Proof.REQUEST)
+        return frozenset(name for name in self.proving if self.dimse_peers[name].commitment is Proof.REQUEST)
+
+    def way_out(self, name: str) -> Destination | WebDestination:
+        """The peer of that name, as objects are sent to it. Raises SettingsError when there is none."""
+        peer = self.peers.get(name)
+        return peer.destination(name) if isinstance(peer, DicomwebPeerSection) else self.destination(name)
 
     @property
     def own_tls(self) -> TlsFiles | None:
         """What callers are shown and held against; None without TLS."""
         tls = self.node.tls
+        return None if tls is None else TlsFiles(tls.certificate, tls.key, tls.authorities)
+
+    @property
+    def web_tls(self) -> TlsFiles | None:
+        """The same for callers of the web server."""
+        tls = self.web.tls
         return None if tls is None else TlsFiles(tls.certificate, tls.key, tls.authorities)
 
     @property
@@ -219,6 +246,8 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
         document.faults.extend(faults_of(error, Settings, document))
     if settings is not None:
         document.faults.extend(_tls_faults(settings, document))
+        document.faults.extend(peer_faults(settings.peers, document))
+        document.faults.extend(web_faults(settings.web, document))
     if settings is None or document.faults:
         raise SettingsError(tuple(sorted(document.faults, key=lambda fault: (fault.file, fault.line or 0, fault.key))))
     return settings
@@ -228,7 +257,7 @@ def _tls_faults(settings: Settings, document: Document) -> list[Fault]:
     """Peers to be reached over TLS with files that neither they nor the node name; a key goes with its certificate."""
     faults = []
     wanted: list[tuple[PeerTlsSection | None, KeyPath]] = [
-        (peer.tls, ("peers", name, "tls")) for name, peer in settings.peers.items()
+        (peer.tls, ("peers", name, "tls")) for name, peer in settings.dimse_peers.items()
     ]
     syslog = settings.audit.syslog
     if syslog is not None and syslog.transport == "tls":
@@ -280,4 +309,6 @@ def _name_faults(document: Document) -> list[Fault]:
                 faults.append(document.fault(place, f"expected the name of a peer, got {name!r}", choice(name, known)))
             elif name in names[:index]:
                 faults.append(document.fault(place, f"{name!r} stands here twice", "remove one of the two"))
+            elif section == "receive" and isinstance(name, str) and (fault := sender_fault(document, place, name)):
+                faults.append(fault)
     return faults

@@ -13,14 +13,14 @@ from dicom_node.urgency import UrgencyRules
 
 def senders_by_ae_title(settings: Settings) -> dict[str, str]:
     """Calling AE title -> the peer of `receive.from` that has it; the first of those that share one."""
-    return {settings.peers[name].ae_title: name for name in reversed(settings.receive.senders)}
+    return {settings.dimse_peers[name].ae_title: name for name in reversed(settings.receive.senders)}
 
 
 def patience_for(settings: Settings, activity: StudyActivity) -> Patience:
     """How long to wait for more of a study: the longest of what is set for its senders."""
     names = senders_by_ae_title(settings)
     peers = [names[sender.calling_ae_title] for sender in activity.senders if sender.calling_ae_title in names]
-    sections = [settings.peers[name].settle for name in peers] or [PeerSettleSection()]
+    sections = [settings.dimse_peers[name].settle for name in peers] or [PeerSettleSection()]
     each = [_patience(section, settings, is_urgent=activity.urgency is Urgency.URGENT) for section in sections]
     return Patience(
         quiet_seconds=max(patience.quiet_seconds for patience in each),
@@ -40,7 +40,7 @@ def _patience(own: PeerSettleSection, settings: Settings, *, is_urgent: bool) ->
 
 def urgency_rules(settings: Settings) -> UrgencyRules:
     """Which images are urgent."""
-    peers = {ae_title: settings.peers[name] for ae_title, name in senders_by_ae_title(settings).items()}
+    peers = {ae_title: settings.dimse_peers[name] for ae_title, name in senders_by_ae_title(settings).items()}
     senders = {ae_title: Urgency(peer.priority) for ae_title, peer in peers.items() if peer.priority is not None}
     return UrgencyRules(senders, frozenset(settings.urgent.modalities))
 
@@ -48,4 +48,6 @@ def urgency_rules(settings: Settings) -> UrgencyRules:
 def answering_senders(settings: Settings) -> dict[str, Destination]:
     """Calling AE title -> where to ask, of the senders that answer queries."""
     names = senders_by_ae_title(settings)
-    return {ae_title: settings.destination(name) for ae_title, name in names.items() if settings.peers[name].query}
+    return {
+        ae_title: settings.destination(name) for ae_title, name in names.items() if settings.dimse_peers[name].query
+    }

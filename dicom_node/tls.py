@@ -19,7 +19,7 @@ from dicom_node.domain.errors import Fault, PeerUnreachable, SettingsError
 _LOGGER = logging.getLogger(__name__)
 
 #: RFC 9325 4.2; TLS 1.3 has suites of its own, all of which are sound.
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM"
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM"
 #: OpenSSL's X509_V_FLAG_NO_CHECK_TIME, which the ssl module has no name for.
 _WHATEVER_THE_DATE = 0x200000
 #: Turns of each end in which a handshake is done.
@@ -212,16 +212,15 @@ def _context(protocol: int, files: TlsFiles) -> ClientTls:
              ("key", files.key, b"PRIVATE KEY-----"),
              ("authorities", files.authorities, b"-----BEGIN CERTIFICATE-----"))  # fmt: skip
     for key, path, mark in pairs:
-        _check_pem(path, key, mark)
+        check_pem(path, key, mark)
     context = ClientTls(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_CIPHERS)
+    context.set_ciphers(CIPHERS)
     try:
         # an encrypted key would ask for its passphrase on the terminal; it is refused above
         context.load_cert_chain(files.certificate, files.key, password="")
     except (ssl.SSLError, OSError) as error:
-        belongs = f"is not the key of {files.certificate}, or is damaged"
-        raise _unusable(files.key, "key", belongs, "name the key that the certificate was made with") from error
+        raise unusable_key(files.key, files.certificate) from error
     try:
         context.load_verify_locations(files.authorities)
     except (ssl.SSLError, OSError) as error:
@@ -231,7 +230,8 @@ def _context(protocol: int, files: TlsFiles) -> ClientTls:
     return context
 
 
-def _check_pem(path: Path, key: str, mark: bytes) -> None:
+def check_pem(path: Path, key: str, mark: bytes) -> None:
+    """That `path`, named by `key` of a tls section, can be read and holds `mark`. Raises SettingsError."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -243,6 +243,12 @@ def _check_pem(path: Path, key: str, mark: bytes) -> None:
     if key == "key" and b"ENCRYPTED" in content:
         remedy = "store it without (`openssl pkey -in KEY -out NEW`), readable by the node's user only"
         raise _unusable(path, key, "needs a passphrase", remedy)
+
+
+def unusable_key(key: Path, certificate: Path) -> SettingsError:
+    """What to say of a private key that OpenSSL does not take."""
+    belongs = f"is not the key of {certificate}, or is damaged"
+    return _unusable(key, "key", belongs, "name the key that the certificate was made with")
 
 
 def _unusable(path: Path, key: str, problem: str, remedy: str) -> SettingsError:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from types import UnionType
-from typing import get_args, get_origin
+from typing import Annotated, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -39,10 +39,11 @@ def keys_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 def _fault(details: ErrorDetails, model: type[BaseModel], document: Document) -> Fault:
-    path: KeyPath = details["loc"]
+    located: KeyPath = details["loc"]
+    path = _as_written(model, located)
     if details["type"] == "extra_forbidden":
-        return document.fault(path, "unknown key", choice(str(path[-1]), keys_of(_model_at(model, path[:-1]))))
-    expected, example = _expectation(model, path)
+        return document.fault(path, "unknown key", choice(str(path[-1]), keys_of(_model_at(model, located[:-1]))))
+    expected, example = _expectation(model, located)
     if details["type"] == "missing":
         return document.fault(path, f"missing; expected {expected}", f"add for example `{path[-1]}: {example}`")
     return document.fault(path, f"expected {expected}, got {_shown(details['input'])}", f"write for example {example}")
@@ -68,13 +69,28 @@ def _walk(model: type[BaseModel], path: KeyPath) -> tuple[object, FieldInfo | No
     annotation: object = model
     field: FieldInfo | None = None
     for part in path:
-        section = _section(annotation)
-        if section is not None:
+        section, kinds = _section(annotation), _kinds(annotation)
+        if kinds:
+            annotation = kinds[str(part)]
+        elif section is not None:
             field = keys_of(section)[str(part)]
             annotation = field.annotation
         else:  # tuple[T, ...] and dict[str, T] say what is in them
             annotation = get_args(annotation)[1 if get_origin(annotation) is dict else 0]
     return annotation, field
+
+
+def _as_written(model: type[BaseModel], located: KeyPath) -> KeyPath:
+    """The path without the tags that pydantic puts in where a value may be a section of several kinds."""
+    return tuple(part for index, part in enumerate(located) if not _kinds(_walk(model, located[:index])[0]))
+
+
+def _kinds(annotation: object) -> dict[str, object]:
+    """Of a value that may be a section of several kinds: these, by their tags; otherwise nothing."""
+    if get_origin(annotation) is not Annotated:
+        return {}
+    members = [get_args(member) for member in get_args(get_args(annotation)[0])]
+    return {each.tag: kind for kind, *metadata in members for each in metadata if isinstance(each, Tag)}
 
 
 def _section(annotation: object) -> type[BaseModel] | None:

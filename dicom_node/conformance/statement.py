@@ -34,6 +34,7 @@ from dicom_node.conformance.network import (
 from dicom_node.conformance.objects import Attribute, CreatedIod, Module, created_iods, observe
 from dicom_node.conformance.parameters import Parameter, parameters
 from dicom_node.conformance.specimens import INFLUENCES
+from dicom_node.conformance.web import Web, web_of
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.breaker import OPENS_AFTER
 from dicom_node.domain.delivery import FIRST_DELAY_S, LONGEST_DELAY_S, Destination
@@ -140,6 +141,7 @@ class Statement:
     report: Report
     concepts: tuple[Concept, ...]
     parameters: tuple[Parameter, ...]
+    web: Web
     character_sets_read: tuple[str, ...]
     character_sets_written: tuple[str, ...]
     #: Who gets audit messages by syslog; empty: nobody.
@@ -173,6 +175,7 @@ def statement_of(settings: Settings) -> Statement:
         ),
         concepts=concepts(observed.plain.values()),
         parameters=parameters(settings),
+        web=web_of(settings),
         character_sets_read=character_sets_read(),
         character_sets_written=tuple(sorted({str(made.SpecificCharacterSet) for made in observed.plain.values()})),
         collector=str(settings.collector or ""),
@@ -191,10 +194,12 @@ def _network(settings: Settings, iods: tuple[CreatedIod, ...]) -> Network:
         tls=Tls(
             inbound=settings.node.tls is not None,
             requires_certificate=settings.node.tls is not None and settings.node.tls.require_peer_certificate,
-            outbound=any(peer.tls is not None for peer in settings.peers.values()),
+            outbound=any(peer.tls is not None for peer in settings.dimse_peers.values()),
         ),
         senders=tuple(map(settings.destination, settings.receive.senders)),
-        destinations=tuple(map(settings.destination, settings.deliver.peers)),
+        destinations=tuple(
+            settings.destination(name) for name in settings.deliver.peers if name in settings.dimse_peers
+        ),
         accepted=accepted,
         proposed=proposed_contexts(iods),
         transfer_syntaxes=transfer_syntaxes(accepted),

@@ -10,6 +10,7 @@ NodeError
 ├── StoreError              the database or the spool
 └── DeliveryError           a result that did not arrive
     ├── PeerUnreachable         retry
+    │   └── PeerUnavailable         retry: it answered, and takes nothing from this node now
     ├── PeerRefused             retry only when the refusal is transient
     │   └── NothingAccepted         final: it takes none of the SOP classes
     └── ObjectRejected          final: the peer said no to this object
@@ -91,18 +92,29 @@ class DeliveryError(NodeError):
 
     #: Whether the same object may arrive at a later try.
     retryable: bool = True
+    #: Seconds the peer asks to be left alone, 0 when it said nothing.
+    wait_s: float = 0.0
 
 
 class PeerUnreachable(DeliveryError):
     """No connection, no answer, or the connection broke."""
 
 
+class PeerUnavailable(PeerUnreachable):
+    """A web server that answered, but not as the store: overloaded, not there, or not content with who we are."""
+
+    def __init__(self, message: str, *, wait_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
 class PeerRefused(DeliveryError):
     """The peer rejected the association or every presentation context, or has no room now (0xA7xx)."""
 
-    def __init__(self, message: str, *, transient: bool = True) -> None:
+    def __init__(self, message: str, *, transient: bool = True, wait_s: float = 0.0) -> None:
         super().__init__(message)
         self.retryable = transient
+        self.wait_s = wait_s
 
 
 class NothingAccepted(PeerRefused):

@@ -30,9 +30,9 @@ class Orthanc:
         with urllib.request.urlopen(f"http://{HOST}:{self.http_port}{path}", timeout=10) as answer:
             return json.load(answer)
 
-    def post(self, path: str, body: bytes) -> Any:
-        """What it answers to a POST."""
-        request = urllib.request.Request(f"http://{HOST}:{self.http_port}{path}", data=body, method="POST")
+    def post(self, path: str, body: bytes, method: str = "POST") -> Any:
+        """What it answers to a POST, or a PUT."""
+        request = urllib.request.Request(f"http://{HOST}:{self.http_port}{path}", data=body, method=method)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
@@ -46,6 +46,14 @@ class Orthanc:
             return bool(self.get("/system"))
         except OSError:
             return False
+
+
+def dicomweb_plugin() -> Path:
+    """Its plugin for DICOMweb; skips the test where it is not installed."""
+    plugin = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+    if not plugin.exists():
+        pytest.skip("Orthanc's DICOMweb plugin is not installed (apt-get install orthanc-dicomweb)")
+    return plugin
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import random
 import pytest
 
 from dicom_node.domain.breaker import CLOSED, OPENS_AFTER, Breaker, after_failure, in_probing_order, may_try
-from dicom_node.domain.delivery import Destination
 from dicom_node.reach import Reach
 from tests.builders.network import MemoryDeliveries
 
@@ -80,7 +79,7 @@ def test_one_line_when_it_opens_and_one_when_it_closes(tmp_path, caplog):
     deliveries = MemoryDeliveries()
     deliveries.add(tmp_path / "x.dcm", peer="PACS")
     now = [1000.0]
-    reach = Reach(deliveries, Destination("PACS", "PACS", "127.0.0.1", 104), lambda: now[0], NoJitter())
+    reach = Reach(deliveries, "PACS", lambda: now[0], NoJitter())
     with caplog.at_level(logging.INFO):
         opened = [reach.failed("no connection") for _ in range(20)]
         now[0] += 600.0
@@ -97,7 +96,7 @@ def test_one_line_when_it_opens_and_one_when_it_closes(tmp_path, caplog):
 def test_a_failure_now_and_then_is_told_of_nowhere(tmp_path, caplog):
     """An answer between them, and they are not in a row."""
     deliveries = MemoryDeliveries()
-    reach = Reach(deliveries, Destination("PACS", "PACS", "127.0.0.1", 104), lambda: 0.0, NoJitter())
+    reach = Reach(deliveries, "PACS", lambda: 0.0, NoJitter())
     with caplog.at_level(logging.INFO):
         for _ in range(OPENS_AFTER):
             assert not reach.failed("hung up")

@@ -91,7 +91,7 @@ def test_the_document_depends_on_nothing_but_the_configuration(tmp_path):
     [
         ([("ae_title: AINODE ", "ae_title: OTHER_NODE ")], "AE title `OTHER_NODE`"),
         ([("port: 11112 ", "port: 11113 ")], "| 11113 | DICOM, inbound |"),
-        ([("host: 127.0.0.1             #", "host: 0.0.0.0             #")], "listens on 0.0.0.0"),
+        ([("host: 127.0.0.1             # address to listen on; 0", "host: 0.0.0.0  # 0")], "listens on 0.0.0.0"),
         ([("maximum_associations: 32", "maximum_associations: 7")], "| Associations accepted at a time | 7 |"),
         ([("to: [PACS]", "to: []")], "| PACS | PACS | 127.0.0.1 | 4242 | Y | N |"),
         ([("port: 4242", "port: 4243")], "| PACS | PACS | 127.0.0.1 | 4243 | Y | Y |"),
@@ -100,6 +100,11 @@ def test_the_document_depends_on_nothing_but_the_configuration(tmp_path):
         (
             [("secondary_capture: ignore", "secondary_capture: analyse")],
             "| Secondary Capture Image Storage | 1.2.840.10008.5.1.4.1.1.7 | SCP |\n",
+        ),
+        ([("  stow: null", "  stow: {from: {PACS: {token_file: t}}}")], "*As origin server.* On in this configuration"),
+        (
+            [("peers:      ", "peers:\n  WEB: {dicomweb: 'https://x.example'}\n  # "), ("to: [PACS]  ", "to: [WEB]  ")],
+            "| WEB | gets results | https://x.example | none |",
         ),
         ([("threads: null", "threads: 3")], "or null for one per core | none | 3 |"),
     ],

@@ -1,0 +1,1 @@
+"""The node's web server: the only room that is asynchronous, and the only one that knows starlette and uvicorn."""
