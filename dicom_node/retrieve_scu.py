@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -20,7 +21,7 @@ from pynetdicom.presentation import PresentationContext, build_context, build_ro
 
 from dicom_node.associations import check_status, open_association
 from dicom_node.domain.delivery import Destination
-from dicom_node.domain.errors import PeerRefused, PeerUnreachable
+from dicom_node.domain.errors import OutOfResources, PeerRefused, PeerUnreachable
 from dicom_node.domain.retrieval import SubOperations
 from dicom_node.intake import IMAGE_STORAGE
 from dicom_node.peers import STUDY_ROOT_FIND, STUDY_ROOT_MOVE
@@ -33,6 +34,13 @@ STUDY_ROOT_GET = UID("1.2.840.10008.5.1.4.1.2.2.3")
 _MOST_STORAGE_CONTEXTS = 127
 #: A peer need not tell how far it is (PS3.4 C.4.2.2.1), and may fetch a study from its long-term storage first.
 _RETRIEVE_TIMEOUT_S = 600.0
+#: How long a peer may take to end a C-GET that was cancelled.
+_STOPPING_TIMEOUT_S = 5.0
+_MESSAGE_ID = 1
+#: After an answer pynetdicom's own thread reads once more; a request that goes out before may lose its first answer.
+_BETWEEN_REQUESTS_S = 0.005
+#: How often a C-FIND is sent when answers were lost all the same.
+_TRIES = 3
 _PENDING = frozenset({0xFF00, 0xFF01})
 _ENDED = ("Completed", "Failed", "Warning")
 
@@ -41,23 +49,37 @@ Progress = Callable[[int], None]
 
 
 class Query:
-    """Asks one peer over one association."""
+    """Asks one peer over one association, which tells it of each message that comes."""
 
     def __init__(self, association: Association, destination: Destination) -> None:
         self._association = association
         self._destination = destination
+        self._pending = 0
+        association.bind(evt.EVT_DIMSE_RECV, self._came)
 
     def find(self, identifier: Dataset) -> tuple[Dataset, ...]:
-        """C-FIND (PS3.4 C.4.1): the identifiers that match. Raises PeerUnreachable or PeerRefused."""
+        """C-FIND (PS3.4 C.4.1): the identifiers that match, all of them. Raises PeerUnreachable or PeerRefused."""
+        for _ in range(_TRIES):
+            self._pending = 0
+            matches = self._find(identifier)
+            if len(matches) == self._pending:
+                return matches
+        raise PeerUnreachable(f"answers of {self._destination} to the C-FIND were lost; try again")
+
+    def _find(self, identifier: Dataset) -> tuple[Dataset, ...]:
         matches: list[Dataset] = []
         status = Dataset()
-        with _explained(self._destination, "C-FIND"):
+        with _request(self._destination, "C-FIND"):
             responses = self._association.send_c_find(identifier, STUDY_ROOT_FIND)
         for status, match in responses:
             if status.get("Status") in _PENDING and match is not None:
                 matches.append(match)
         check_status(status, self._destination, "C-FIND")
         return tuple(matches)
+
+    def _came(self, event: Event) -> None:
+        """Count what pynetdicom may throw away: its own thread can take an answer before `send_c_find` gets to it."""
+        self._pending += event.message.command_set.get("Status") in _PENDING
 
 
 @contextmanager
@@ -75,15 +97,15 @@ class Retrieval:
         self._own_ae_title = own_ae_title
         self._lock = threading.Lock()
         self._association: Association | None = None
+        self._receiving = False
         self._stopped = False
 
     def stop(self) -> None:
-        """End the retrieval that is under way, and begin no other."""
+        """End the retrieval that is under way, and begin no other; an object that is being received is finished."""
         with self._lock:
             self._stopped = True
-            if self._association is not None:
-                self._association.abort(block=False)
-                # what pynetdicom leaves there when the peer aborts; for its own abort it would wait for the time-out
+            if self._association is not None and not self._receiving:
+                # what pynetdicom finds there when its time-out has come: it aborts, and `_counted` hears of no answer
                 self._association.dimse.msg_queue.put((None, None))
 
     def move(self, identifiers: Iterable[Dataset], progress: Progress) -> Iterator[SubOperations]:
@@ -93,7 +115,7 @@ class Retrieval:
         """
         with self._association_for(move_contexts()) as association:
             for identifier in identifiers:
-                with _explained(self._destination, "C-MOVE"):
+                with _request(self._destination, "C-MOVE"):
                     responses = association.send_c_move(identifier, self._own_ae_title, STUDY_ROOT_MOVE)
                 yield self._counted(responses, "C-MOVE", progress)
 
@@ -118,12 +140,13 @@ class Retrieval:
             return answer_to(event, receive_one)
 
         def receive_one(event: Event) -> None:
-            receive(arrival_of(event, sender))
+            with self._one_reception(event.assoc):
+                receive(arrival_of(event, sender))
 
         with self._association_for(contexts, roles, [(evt.EVT_C_STORE, store)]) as association:
             for identifier in identifiers:
-                with _explained(self._destination, "C-GET"):
-                    responses = association.send_c_get(identifier, STUDY_ROOT_GET)
+                with _request(self._destination, "C-GET"):
+                    responses = association.send_c_get(identifier, STUDY_ROOT_GET, msg_id=_MESSAGE_ID)
                 yield self._counted(responses, "C-GET", progress)
 
     @contextmanager
@@ -146,6 +169,21 @@ class Retrieval:
             finally:
                 with self._lock:
                     self._association = None
+
+    @contextmanager
+    def _one_reception(self, association: Association) -> Iterator[None]:
+        with self._lock:
+            if self._stopped:
+                raise OutOfResources("the node is stopping; send again later")
+            self._receiving = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._receiving = False
+                if self._stopped:  # the answer to this object is still to be sent: no abort, but soon an end
+                    association.dimse_timeout = _STOPPING_TIMEOUT_S
+                    association.send_c_cancel(_MESSAGE_ID, query_model=STUDY_ROOT_GET)
 
     def _counted(
         self, responses: Iterator[tuple[Dataset, Dataset | None]], service: str, progress: Progress
@@ -185,7 +223,8 @@ def get_contexts(sop_classes: Collection[str]) -> list[PresentationContext]:
 
 
 @contextmanager
-def _explained(destination: Destination, service: str) -> Iterator[None]:
+def _request(destination: Destination, service: str) -> Iterator[None]:
+    time.sleep(_BETWEEN_REQUESTS_S)
     try:
         yield
     except RuntimeError as error:  # pynetdicom's word for an association that is gone
