@@ -59,20 +59,21 @@ def pull(  # noqa: PLR0913  # each is an option of the command
     configure_logging("error")
     if sum(map(bool, (study, accession, date, priors_of))) != 1:
         fail("say which studies: one of --study, --accession, --date and --priors-of", WRONG_SETTINGS)
-    modalities = tuple(modality or ())
+    modalities, dates = tuple(modality or ()), _dates(date)
     with _puller_of(settings, peer) as puller:
         with puller.query() as query:
+            keys = StudyKeys(study_instance_uid=study or priors_of, accession_number=accession, dates=dates)
+            found = find_studies(query, keys, () if priors_of else modalities)
+            if not found:
+                fail(f"{peer} tells of no such study")
             if priors_of:
-                found = find_priors(query, priors_of, PriorLimits(most, years), modalities, body_part)
-            else:
-                keys = StudyKeys(study_instance_uid=study, accession_number=accession, dates=_dates(date))
-                found = find_studies(query, keys, modalities)
+                found = find_priors(query, found[0], PriorLimits(most, years), modalities, body_part)
         if dry_run:
             pulled = [puller.look(each, modalities) for each in found]
         else:
             pulled = _pull_all(puller, found, modalities, as_prior=bool(priors_of))
     _tell(pulled, peer, as_json=as_json)
-    if not dry_run and not (pulled and all(each.is_complete for each in pulled)):
+    if any(each.problem or (each.missing and not dry_run) for each in pulled):
         raise typer.Exit(FAILED)
 
 
@@ -101,10 +102,8 @@ def _brief(pulled: Pulled) -> str:
 def _tell(pulled: Sequence[Pulled], peer: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(pull_tables.pulled_json(pulled))
-    elif pulled:
-        out_console.print(pull_tables.pulled_table(pulled, peer))
     else:
-        typer.echo(f"{peer} tells of no such study", err=True)
+        out_console.print(pull_tables.pulled_table(pulled, peer))
 
 
 def _dates(text: str) -> Dates | None:
