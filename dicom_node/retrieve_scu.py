@@ -115,6 +115,7 @@ class Retrieval:
         """
         with self._association_for(move_contexts()) as association:
             for identifier in identifiers:
+                self._go_on()
                 with _request(self._destination, "C-MOVE"):
                     responses = association.send_c_move(identifier, self._own_ae_title, STUDY_ROOT_MOVE)
                 yield self._counted(responses, "C-MOVE", progress)
@@ -145,6 +146,7 @@ class Retrieval:
 
         with self._association_for(contexts, roles, [(evt.EVT_C_STORE, store)]) as association:
             for identifier in identifiers:
+                self._go_on()
                 with _request(self._destination, "C-GET"):
                     responses = association.send_c_get(identifier, STUDY_ROOT_GET, msg_id=_MESSAGE_ID)
                 yield self._counted(responses, "C-GET", progress)
@@ -161,14 +163,16 @@ class Retrieval:
         ) as association:
             association.dimse_timeout = _RETRIEVE_TIMEOUT_S
             with self._lock:
-                if self._stopped:
-                    raise PeerUnreachable("the node is stopping")
                 self._association = association
             try:
                 yield association
             finally:
                 with self._lock:
                     self._association = None
+
+    def _go_on(self) -> None:
+        if self._stopped:
+            raise PeerUnreachable("the node is stopping")
 
     @contextmanager
     def _one_reception(self, association: Association) -> Iterator[None]:
