@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from dicom_node.domain.retrieval import Dates, RemoteSeries, RemoteStudy, StudyKeys
+
+_UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 
 
 def study_query(keys: StudyKeys) -> Dataset:
@@ -53,7 +57,7 @@ def retrieval(study_instance_uid: str, series_instance_uid: str | None = None) -
 def study_of(answer: Dataset) -> RemoteStudy:
     """The study of one answer to `study_query`."""
     return RemoteStudy(
-        study_instance_uid=_text(answer, "StudyInstanceUID"),
+        study_instance_uid=_uid(answer, "StudyInstanceUID"),
         study_date=_text(answer, "StudyDate"),
         study_time=_text(answer, "StudyTime"),
         modalities=_texts(answer, "ModalitiesInStudy"),
@@ -65,10 +69,10 @@ def study_of(answer: Dataset) -> RemoteStudy:
 def series_of(answer: Dataset, instances: tuple[Dataset, ...] = ()) -> RemoteSeries:
     """The series of one answer to `series_query`, with the answers to its `instance_query`."""
     return RemoteSeries(
-        series_instance_uid=_text(answer, "SeriesInstanceUID"),
+        series_instance_uid=_uid(answer, "SeriesInstanceUID"),
         modality=_text(answer, "Modality"),
         body_part=_text(answer, "BodyPartExamined").upper(),
-        instances={_text(each, "SOPInstanceUID"): _text(each, "SOPClassUID") for each in instances},
+        instances={uid: _uid(each, "SOPClassUID") for each in instances if (uid := _uid(each, "SOPInstanceUID"))},
     )
 
 
@@ -76,6 +80,12 @@ def _range(dates: Dates) -> str:
     """A range of dates (PS3.4 C.2.2.2.5); one day as a single value, which more peers understand."""
     first, last = (each.strftime("%Y%m%d") for each in (dates.first, dates.last))
     return first if first == last else f"{first}-{last}"
+
+
+def _uid(answer: Dataset, keyword: str) -> str:
+    """Digits and dots (PS3.5 9.1), or nothing: what is here goes into requests, messages and the database."""
+    text = _text(answer, keyword)
+    return text if _UID.fullmatch(text) else ""
 
 
 def _text(answer: Dataset, keyword: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
+from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 from pynetdicom.presentation import PresentationContext, build_context
 
 from dicom_node.associations import check_status, open_association
@@ -20,6 +23,10 @@ VERIFICATION = UID("1.2.840.10008.1.1")
 STUDY_ROOT_FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 STUDY_ROOT_MOVE = UID("1.2.840.10008.5.1.4.1.2.2.2")
 _PENDING = frozenset({0xFF00, 0xFF01})
+#: After an answer pynetdicom's own thread reads once more; a request that goes out before may lose its first answer.
+_BETWEEN_REQUESTS_S = 0.005
+#: How often a C-FIND is sent when answers were lost all the same.
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +57,37 @@ def echo(destination: Destination, own_ae_title: str) -> None:
 
 
 class Query:
-    """Asks one peer over one association."""
+    """Asks one peer over one association, which tells it of each message that comes."""
 
     def __init__(self, association: Association, destination: Destination) -> None:
         self._association = association
         self._destination = destination
+        self._pending = 0
+        association.bind(evt.EVT_DIMSE_RECV, self._came)
 
     def find(self, identifier: Dataset) -> tuple[Dataset, ...]:
-        """C-FIND (PS3.4 C.4.1): the identifiers that match. Raises PeerUnreachable or PeerRefused."""
+        """C-FIND (PS3.4 C.4.1): the identifiers that match, all of them. Raises PeerUnreachable or PeerRefused."""
+        for _ in range(_TRIES):
+            self._pending = 0
+            matches = self._find(identifier)
+            if len(matches) == self._pending:
+                return matches
+        raise PeerUnreachable(f"answers of {self._destination} to the C-FIND were lost; try again")
+
+    def _find(self, identifier: Dataset) -> tuple[Dataset, ...]:
         matches: list[Dataset] = []
         status = Dataset()
-        with explained(self._destination, "C-FIND"):
+        with requesting(self._destination, "C-FIND"):
             responses = self._association.send_c_find(identifier, STUDY_ROOT_FIND)
         for status, match in responses:
             if status.get("Status") in _PENDING and match is not None:
                 matches.append(match)
         check_status(status, self._destination, "C-FIND", identifier)
         return tuple(matches)
+
+    def _came(self, event: Event) -> None:
+        """Count what pynetdicom may throw away: its own thread can take an answer before `send_c_find` gets to it."""
+        self._pending += event.message.command_set.get("Status") in _PENDING
 
 
 @contextmanager
@@ -98,8 +119,9 @@ def move(destination: Destination, own_ae_title: str, query: Dataset, move_to: s
 
 
 @contextmanager
-def explained(destination: Destination, service: str) -> Iterator[None]:
+def requesting(destination: Destination, service: str) -> Iterator[None]:
     """What pynetdicom raises over a request that cannot be sent, as PeerUnreachable or PeerRefused."""
+    time.sleep(_BETWEEN_REQUESTS_S)
     try:
         yield
     except RuntimeError as error:  # pynetdicom's word for an association that is gone

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -59,21 +60,29 @@ def pull(  # noqa: PLR0913  # each is an option of the command
     configure_logging("error")
     if sum(map(bool, (study, accession, date, priors_of))) != 1:
         fail("say which studies: one of --study, --accession, --date and --priors-of", WRONG_SETTINGS)
-    modalities = tuple(modality or ())
+    keys = StudyKeys(study_instance_uid=study or priors_of, accession_number=accession, dates=_dates(date))
+    limits = PriorLimits(most, years) if priors_of else None
+    modalities = tuple(each.upper() for each in modality or ())
     with _puller_of(settings, peer) as puller:
-        with puller.query() as query:
-            if priors_of:
-                found = find_priors(query, priors_of, PriorLimits(most, years), modalities, body_part)
-            else:
-                keys = StudyKeys(study_instance_uid=study, accession_number=accession, dates=_dates(date))
-                found = find_studies(query, keys, modalities)
+        found = _found(puller, keys, limits, modalities, body_part)
         if dry_run:
             pulled = [puller.look(each, modalities) for each in found]
         else:
             pulled = _pull_all(puller, found, modalities, as_prior=bool(priors_of))
     _tell(pulled, peer, as_json=as_json)
-    if not dry_run and not (pulled and all(each.is_complete for each in pulled)):
+    if any(each.problem or (each.missing and not dry_run) for each in pulled):
         raise typer.Exit(FAILED)
+
+
+def _found(
+    puller: Puller, keys: StudyKeys, limits: PriorLimits | None, modalities: Sequence[str], body_part: str
+) -> tuple[RemoteStudy, ...]:
+    """The studies of these keys; with `limits` the priors of the one study."""
+    with puller.query() as query:
+        found = find_studies(query, keys, modalities if limits is None else ())
+        if not found:
+            fail("the peer tells of no such study")
+        return found if limits is None else find_priors(query, found[0], limits, modalities, body_part)
 
 
 def _pull_all(
@@ -81,16 +90,15 @@ def _pull_all(
 ) -> list[Pulled]:
     pulled = []
     for number, each in enumerate(studies, start=1):
-        name = f"study {number} of {len(studies)}, instances"
-        with Progress(err_console, what=name) as progress:
-
-            def advance(count: int, progress: Progress = progress) -> None:
-                for _ in range(count):
-                    progress.advance()
-
-            pulled.append(puller.pull(each, modalities, advance, as_prior=as_prior))
+        with Progress(err_console, what=f"study {number} of {len(studies)}, instances") as progress:
+            pulled.append(puller.pull(each, modalities, partial(_advance, progress), as_prior=as_prior))
             progress.tell(f"{each.study_instance_uid}: {_brief(pulled[-1])}")
     return pulled
+
+
+def _advance(progress: Progress, count: int) -> None:
+    for _ in range(count):
+        progress.advance()
 
 
 def _brief(pulled: Pulled) -> str:
@@ -101,10 +109,8 @@ def _brief(pulled: Pulled) -> str:
 def _tell(pulled: Sequence[Pulled], peer: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(pull_tables.pulled_json(pulled))
-    elif pulled:
-        out_console.print(pull_tables.pulled_table(pulled, peer))
     else:
-        typer.echo(f"{peer} tells of no such study", err=True)
+        out_console.print(pull_tables.pulled_table(pulled, peer))
 
 
 def _dates(text: str) -> Dates | None:

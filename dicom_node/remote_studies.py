@@ -21,27 +21,21 @@ def find_studies(query: Query, keys: StudyKeys, modalities: Sequence[str] = ()) 
 def contents_of(query: Query, study_instance_uid: str) -> tuple[RemoteSeries, ...]:
     """The series of a study with their instances. Raises PeerUnreachable or PeerRefused."""
     return tuple(
-        series_of(answer, query.find(instance_query(study_instance_uid, str(answer.SeriesInstanceUID))))
+        series_of(answer, query.find(instance_query(study_instance_uid, uid)))
         for answer in query.find(series_query(study_instance_uid))
-        if answer.get("SeriesInstanceUID")
+        if (uid := series_of(answer).series_instance_uid)
     )
 
 
 def find_priors(
-    query: Query,
-    study_instance_uid: str,
-    limits: PriorLimits,
-    modalities: Sequence[str] = (),
-    body_part: str = "",
+    query: Query, study: RemoteStudy, limits: PriorLimits, modalities: Sequence[str] = (), body_part: str = ""
 ) -> tuple[RemoteStudy, ...]:
-    """Earlier studies of the patient whose study that is, the latest first; without `modalities` those of the study.
+    """Earlier studies of the patient of a study, the latest first; without `modalities` those of the study.
 
     Raises PeerUnreachable or PeerRefused.
     """
-    found = find_studies(query, StudyKeys(study_instance_uid=study_instance_uid))
-    if len(found) != 1 or not found[0].patient_id:
+    if not study.patient_id:
         return ()
-    [study] = found
     patient = StudyKeys(patient_id=study.patient_id, issuer_of_patient_id=study.issuer_of_patient_id)
     others = find_studies(query, patient, modalities or _pictures(study))
     if not body_part:

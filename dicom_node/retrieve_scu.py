@@ -20,11 +20,11 @@ from pynetdicom.presentation import PresentationContext, build_context, build_ro
 
 from dicom_node.associations import check_status, open_association
 from dicom_node.domain.delivery import Destination
-from dicom_node.domain.errors import PeerUnreachable
+from dicom_node.domain.errors import OutOfResources, PeerUnreachable
 from dicom_node.domain.retrieval import SubOperations
 from dicom_node.identification import Arrival
 from dicom_node.intake import IMAGE_STORAGE
-from dicom_node.peers import STUDY_ROOT_MOVE, explained
+from dicom_node.peers import STUDY_ROOT_MOVE, requesting
 from dicom_node.scp import answer_to, arrival_of
 from dicom_node.transfer_syntaxes import ACCEPTED
 
@@ -33,6 +33,9 @@ STUDY_ROOT_GET = UID("1.2.840.10008.5.1.4.1.2.2.3")
 _MOST_STORAGE_CONTEXTS = 127
 #: A peer need not tell how far it is (PS3.4 C.4.2.2.1), and may fetch a study from its long-term storage first.
 _RETRIEVE_TIMEOUT_S = 600.0
+#: How long a peer may take to end a C-GET that was cancelled.
+_STOPPING_TIMEOUT_S = 5.0
+_MESSAGE_ID = 1
 _ENDED = ("Completed", "Failed", "Warning")
 
 #: Told how many sub-operations have ended since the last time.
@@ -47,15 +50,15 @@ class Retrieval:
         self._own_ae_title = own_ae_title
         self._lock = threading.Lock()
         self._association: Association | None = None
+        self._receiving = False
         self._stopped = False
 
     def stop(self) -> None:
-        """End the retrieval that is under way, and begin no other."""
+        """End the retrieval that is under way, and begin no other; an object that is being received is finished."""
         with self._lock:
             self._stopped = True
-            if self._association is not None:
-                self._association.abort(block=False)
-                # what pynetdicom leaves there when the peer aborts; for its own abort it would wait for the time-out
+            if self._association is not None and not self._receiving:
+                # what pynetdicom finds there when its time-out has come: it aborts, and `_counted` hears of no answer
                 self._association.dimse.msg_queue.put((None, None))
 
     def move(self, identifiers: Iterable[Dataset], progress: Progress) -> Iterator[SubOperations]:
@@ -65,7 +68,8 @@ class Retrieval:
         """
         with self._association_for(move_contexts()) as association:
             for identifier in identifiers:
-                with explained(self._destination, "C-MOVE"):
+                self._go_on()
+                with requesting(self._destination, "C-MOVE"):
                     responses = association.send_c_move(identifier, self._own_ae_title, STUDY_ROOT_MOVE)
                 yield self._counted(responses, "C-MOVE", progress)
 
@@ -90,12 +94,14 @@ class Retrieval:
             return answer_to(event, receive_one)
 
         def receive_one(event: Event) -> None:
-            receive(arrival_of(event, sender))
+            with self._one_reception(event.assoc):
+                receive(arrival_of(event, sender))
 
         with self._association_for(contexts, roles, [(evt.EVT_C_STORE, store)]) as association:
             for identifier in identifiers:
-                with explained(self._destination, "C-GET"):
-                    responses = association.send_c_get(identifier, STUDY_ROOT_GET)
+                self._go_on()
+                with requesting(self._destination, "C-GET"):
+                    responses = association.send_c_get(identifier, STUDY_ROOT_GET, msg_id=_MESSAGE_ID)
                 yield self._counted(responses, "C-GET", progress)
 
     @contextmanager
@@ -110,14 +116,31 @@ class Retrieval:
         ) as association:
             association.dimse_timeout = _RETRIEVE_TIMEOUT_S
             with self._lock:
-                if self._stopped:
-                    raise PeerUnreachable("the node is stopping")
                 self._association = association
             try:
                 yield association
             finally:
                 with self._lock:
                     self._association = None
+
+    def _go_on(self) -> None:
+        if self._stopped:
+            raise PeerUnreachable("the node is stopping")
+
+    @contextmanager
+    def _one_reception(self, association: Association) -> Iterator[None]:
+        with self._lock:
+            if self._stopped:
+                raise OutOfResources("the node is stopping; send again later")
+            self._receiving = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._receiving = False
+                if self._stopped:  # the answer to this object is still to be sent: no abort, but soon an end
+                    association.dimse_timeout = _STOPPING_TIMEOUT_S
+                    association.send_c_cancel(_MESSAGE_ID, query_model=STUDY_ROOT_GET)
 
     def _counted(
         self, responses: Iterator[tuple[Dataset, Dataset | None]], service: str, progress: Progress

@@ -105,7 +105,8 @@ def test_studies_of_several_days_come_one_after_the_other(pull, states):
     code, told = pull("--date", "2024-11-01..2025-11-01")
     assert (code, sorted(names(told))) == (0, ["knee", "older", "stranger"])
     assert set(states()) == {"knee", "older", "stranger"}
-    assert pull("--date", "20261120", "--modality", "CT") == (FAILED, [])
+    code, told = pull("--date", "20261120", "--modality", "CT")
+    assert (code, "tells of no such study" in told) == (FAILED, True)
 
 
 @pytest.mark.parametrize(
@@ -120,8 +121,8 @@ def test_studies_of_several_days_come_one_after_the_other(pull, states):
 )
 def test_priors_are_the_patients_latest(pull, limits, expected):
     """Within the limits, and never a stranger's; one that names no body part may show any."""
-    _, told = pull("--priors-of", UIDS["current"], *limits, "--dry-run")
-    assert names(told) == expected
+    code, told = pull("--priors-of", UIDS["current"], *limits, "--dry-run")
+    assert (code, names(told)) == (0, expected)
 
 
 def test_priors_are_kept_without_analysis(pull, states):
@@ -133,7 +134,9 @@ def test_priors_are_kept_without_analysis(pull, states):
 
 def test_what_is_missing_is_told_and_ends_badly(pull):
     """A study that the peer does not hold; a C-MOVE to a node that it does not know."""
-    assert pull("--study", "1.2.3") == (FAILED, [])
+    for key in ("--study", "--priors-of"):
+        code, told = pull(key, "1.2.3")
+        assert (code, "tells of no such study" in told) == (FAILED, True)
     code, [told] = pull("--study", UIDS["current"], peer="PACS")
     assert (code, told["arrived"], told["missing"]) == (FAILED, 0, 2)
     assert "0xA801" in told["problem"]

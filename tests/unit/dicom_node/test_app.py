@@ -1,5 +1,6 @@
 """The composition root: who may come in, and a node that starts and stops cleanly."""
 
+import datetime
 import socket
 
 import pytest
@@ -11,7 +12,10 @@ from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import SettingsError, StoreError
 from dicom_node.domain.study import InstanceKind
 from dicom_node.peers import echo
+from dicom_node.pull_settings import CatchUpSection
+from dicom_node.receiving import Receiver
 from dicom_node.settings import RetainSection, load_settings
+from dicom_node.spool import Spool
 from dicom_node.store import Store
 from dicom_node.study_folders import StudyFolders
 from tests.builders.command import write_config
@@ -93,6 +97,19 @@ def test_studies_are_removed_only_where_a_limit_is_set(settings, tmp_path):
     assert store.studies() == ()
     assert list((storage / "spool").iterdir()) == []
     store.close()
+
+
+def test_peers_are_asked_for_what_never_arrived_only_where_that_is_set(settings):
+    """As shipped nobody is; otherwise once a day."""
+    node = Node(settings)
+    try:
+        receiver = Receiver(Spool(settings.node.storage), node.store, app.classify)
+        assert app.catch_up_tasks(settings, app.catch_up(settings, node.store, receiver, lambda: 0.0)) == ()
+        asking = settings.model_copy(update={"catch_up": CatchUpSection(peers=("PACS",), at="23:45")})
+        [task] = app.catch_up_tasks(asking, app.catch_up(asking, node.store, receiver, lambda: 0.0))
+    finally:
+        node.stop()
+    assert task.when == datetime.time(23, 45)
 
 
 def test_what_a_broken_removal_left_is_deleted_at_the_start(settings):

@@ -136,6 +136,15 @@ def test_answers_may_lack_anything():
     assert series_of(answer, (instance,)) == RemoteSeries("1.2.3", body_part="KNEE", instances={"1.2.3.4": ""})
 
 
+def test_what_is_no_uid_is_not_told():
+    """It would go on into requests, messages and the database."""
+    answer, instance = Dataset(), Dataset()
+    for dataset, keyword in ((answer, "StudyInstanceUID"), (answer, "SeriesInstanceUID"), (instance, "SOPInstanceUID")):
+        dataset.add_new(keyword, "LO", "1.2 or so")
+    assert study_of(answer) == RemoteStudy("")
+    assert series_of(answer, (instance,)) == RemoteSeries("")
+
+
 def test_what_tells_the_patient_is_not_shown():
     """A study or keys that end in a log or a traceback name nobody."""
     keys = StudyKeys(patient_id="SECRET", issuer_of_patient_id="SECRET", accession_number="SECRET")

@@ -4,11 +4,14 @@ import errno
 import hashlib
 import os
 import stat
+from contextlib import contextmanager
 
 import pytest
 from pydicom import dcmread
 
+from dicom_node import spool as spool_module
 from dicom_node.domain.errors import CannotUnderstand, OutOfResources, StoreError
+from dicom_node.files import alone_in
 from dicom_node.spool import InstanceAddress, Spool, file_meta_of
 from tests.builders.datasets import mr_series
 from tests.builders.network import dataset_bytes
@@ -149,3 +152,21 @@ def test_a_result_that_cannot_be_written_is_a_store_error(tmp_path):
     result = mr_series()[0]
     with pytest.raises(StoreError, match="cannot be written"):
         Spool(tmp_path, minimum_free_bytes=1 << 62).write_result(result.StudyInstanceUID, result)
+
+
+def test_two_processes_replace_nothing_of_each_other(tmp_path, spool, monkeypatch):
+    """The command that pulls receives beside the node: who comes first while the other waits for the lock stays."""
+    first = []
+
+    @contextmanager
+    def after_the_other(folder):
+        assert folder == tmp_path / "incoming"
+        monkeypatch.undo()
+        first.append(Spool(tmp_path, minimum_free_bytes=0).keep(ADDRESS, b"other", META))
+        with alone_in(folder):
+            yield
+
+    monkeypatch.setattr(spool_module, "alone_in", after_the_other)
+    second = spool.keep(ADDRESS, b"ours", META)
+    assert [dataset_bytes(each.path) for each in (*first, second)] == [b"other", b"ours"]
+    assert (first[0].path.parts[-4], second.path.parts[-3]) == ("spool", "conflicts")
