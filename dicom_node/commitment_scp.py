@@ -213,11 +213,12 @@ class CommitmentScp:
         self, report: CommitmentReport, association: Association, destination: Destination, message_id: int
     ) -> None:
         """N-EVENT-REPORT. Raises PeerUnreachable, PeerRefused (again later) or ObjectRejected (final)."""
-        if not association.is_established:
-            raise PeerUnreachable(f"{destination} ended the association")
-        answer, _ = association.send_n_event_report(
-            report_dataset(report), event_type(report), STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE, msg_id=message_id
-        )
+        try:
+            answer, _ = association.send_n_event_report(
+                report_dataset(report), event_type(report), STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE, msg_id=message_id
+            )
+        except (RuntimeError, ValueError, OSError) as error:  # pynetdicom's way to say that it has ended
+            raise PeerUnreachable(f"{destination} ended the association before the report: {error}") from error
         status = answer.get("Status")
         if status is None:
             raise PeerUnreachable(f"{destination} gave no answer to the storage commitment report (N-EVENT-REPORT)")

@@ -12,6 +12,7 @@ from dicom_node.domain.commitment import CommitmentReport, CommitmentRequest, Pr
 from dicom_node.domain.delivery import Destination, Outgoing, ResultObject
 from dicom_node.peers import echo
 from dicom_node.storage_scu import context_wish, open_storage
+from tests.builders.command import eventually
 from tests.builders.commitment import GIVE_UP_AFTER_S, committing_node, committing_peer
 from tests.builders.network import HOST, free_port, image_series, running_archive, saved
 from tests.builders.studies import ANALYSED, STUDY, claimed
@@ -90,7 +91,7 @@ def test_a_report_on_the_same_association_commits(node, peer):
     assert fates(node) == ["committed", "committed"]
     [request] = peer.requests
     assert len(request.references) == 2
-    assert peer.answers == [0x0000]
+    assert eventually(lambda: peer.answers == [0x0000], 20)
     node.turn(FIRST_DEADLINE_S)
     assert len(peer.requests) == 1
 
