@@ -158,8 +158,6 @@ class CommitmentScp:
             return _status(_INVALID_ARGUMENT_VALUE, str(error))
         except UNREADABLE as error:
             return _status(_INVALID_ARGUMENT_VALUE, f"Action Information: {type(error).__name__}")
-        with self._lock:
-            self._asked_on[peer, request.transaction_uid] = event.assoc
         try:
             refusal = self._store.record(peer, request, due_at=self._clock() + MOMENT_S)
         except StoreError as error:
@@ -173,6 +171,8 @@ class CommitmentScp:
         if refusal is not None:
             status = _INVALID_ARGUMENT_VALUE if refusal is RequestRefusal.IN_USE else _RESOURCE_LIMITATION
             return _status(status, refusal)
+        with self._lock:
+            self._asked_on[peer, request.transaction_uid] = event.assoc
         return _status(_SUCCESS)
 
     def _send(self, promises: Sequence[Promise], association: Association, destination: Destination) -> None:
