@@ -318,6 +318,21 @@ def test_the_node_reports_on_the_same_association_if_it_stays_open(asked, peer):
     assert peer.reports == []
 
 
+def test_a_report_does_not_meet_a_request(asked, peer):
+    """Where another request has just come, a third one may: the report goes elsewhere."""
+    association = association_to(asked)
+    heard = []
+    association.bind(*on_report(heard))
+    assert ask(association, held()) == 0x0000
+    asked.clock.now += 0.5
+    assert ask(association, held(), transaction="2.25.4712") == 0x0000
+    asked.turn(0.5)
+    assert ([report.transaction_uid for report in peer.reports], heard) == ([TRANSACTION], [])
+    asked.turn(0.5)
+    association.release()
+    assert [report.TransactionUID for report in heard] == ["2.25.4712"]
+
+
 def on_report(heard):
     """A handler that answers success."""
 
