@@ -38,6 +38,8 @@ class KnownPeer:
     addresses_key: str = "host"
     #: Whether `receive.from` names it.
     may_send: bool = True
+    #: Whether it comes in to report on storage commitment, if for nothing else.
+    may_report: bool = False
     #: None: as many as the node takes.
     maximum_associations: int | None = None
 
@@ -74,7 +76,11 @@ class Rejection:
 
 
 _CALLING_AE_TITLE_NOT_RECOGNIZED = Rejection(
-    1, 1, 3, "calling-AE-title-not-recognized", "AE title or address of the peer is in no entry of receive.from"
+    1,
+    1,
+    3,
+    "calling-AE-title-not-recognized",
+    "AE title or address of the peer is in no entry of receive.from, nor is it to report on storage commitment",
 )
 _CALLED_AE_TITLE_NOT_RECOGNIZED = Rejection(
     1, 1, 7, "called-AE-title-not-recognized", "another AE title than node.ae_title was called"
@@ -116,12 +122,12 @@ def admit(
             f"have the peer call {own_ae_title!r}, or set `node: {{ae_title: {_yaml(called)}}}`",
         )
     namesakes = [peer for peer in peers if peer.ae_title.strip(" ") == calling]
-    senders = [peer for peer in namesakes if peer.may_send]
-    if not senders:
+    welcome = [peer for peer in namesakes if peer.may_send or peer.may_report]
+    if not welcome:
         return _stranger(calling, request.address, namesakes, peers)
-    at_home = next((peer for peer in senders if is_in(request.address, peer.addresses)), None)
+    at_home = next((peer for peer in welcome if is_in(request.address, peer.addresses)), None)
     if at_home is None:
-        return _elsewhere(calling, request.address, senders)
+        return _elsewhere(calling, request.address, welcome)
     return _room(request, at_home, maximum_associations)
 
 
@@ -147,11 +153,12 @@ def _stranger(
     return _rejected(_CALLING_AE_TITLE_NOT_RECOGNIZED, reason, allow)
 
 
-def _elsewhere(calling: str, address: str, senders: Sequence[KnownPeer]) -> Rejected:
+def _elsewhere(calling: str, address: str, namesakes: Sequence[KnownPeer]) -> Rejected:
     known = ", ".join(
-        f"peers.{peer.name}.{peer.addresses_key} ({' '.join(sorted(peer.addresses)) or 'unknown'})" for peer in senders
+        f"peers.{peer.name}.{peer.addresses_key} ({' '.join(sorted(peer.addresses)) or 'unknown'})"
+        for peer in namesakes
     )
-    peer = senders[0]
+    peer = namesakes[0]
     kept = peer.addresses if peer.addresses_key == "addresses" else ()
     listed = ", ".join(_yaml(each) for each in (*sorted(kept), _plain(address)))
     return _rejected(

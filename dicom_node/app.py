@@ -269,7 +269,8 @@ def known_peer(settings: Settings, name: str, *, resolve: bool) -> KnownPeer:
         peer.ae_title,
         found,
         addresses_key="host" if peer.addresses is None else "addresses",
-        may_send=name in settings.receive.senders or name in settings.reporting,
+        may_send=name in settings.receive.senders,
+        may_report=name in settings.reporting,
         maximum_associations=peer.maximum_associations,
     )
 

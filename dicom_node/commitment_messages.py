@@ -21,7 +21,10 @@ REQUEST_COMMITMENT = 1
 ALL_KEPT = 1
 FAILURES_EXIST = 2
 #: What pydicom raises where bytes are no data set; it reads an element only when it is asked for.
-UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, EOFError, OSError, struct.error)
+UNREADABLE = (
+    ValueError, TypeError, LookupError, ArithmeticError, AttributeError, NotImplementedError, RecursionError, EOFError,
+    OSError, struct.error,
+)  # fmt: skip
 #: PS3.5 9.1 without its finer points: a peer that writes a leading zero is understood.
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 

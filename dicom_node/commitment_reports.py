@@ -139,10 +139,10 @@ class ReportDesk:
             return
         now = self._clock()
         verdicts = by_report(report, awaited, str(destination), self._policy, now)
-        self._store.judged(verdicts, now=now)
+        if self._store.judged(verdicts, now=now):
+            tell_of(verdicts, str(destination))
         with self._news:
             self._news.notify_all()
-        tell_of(verdicts, str(destination))
 
 
 def confined(may_send: Callable[[AssociationRequest], bool]) -> EventHandlerType:

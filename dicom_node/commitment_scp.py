@@ -1,6 +1,6 @@
 """Storage commitment as SCP (PS3.4 Annex J): requests are recorded, then reported on, until the peer has the report.
 
-A report goes out on the association of its request, if that serves nothing else and is still open a moment later;
+A report goes out on the association of its request, if that serves nothing else and is open and quiet a moment later;
 otherwise on a new one to the peer, where this node takes the role of SCP (PS3.7 D.3.3.4).
 """
 
@@ -102,8 +102,8 @@ class CommitmentScp:
         self._policy = policy
         self._clock = clock
         self._lock = threading.Lock()
-        #: Peer and transaction UID -> the association of the request.
-        self._asked_on: dict[tuple[str, str], Association] = {}
+        #: Peer and transaction UID -> the association of the request, and when it came.
+        self._asked_on: dict[tuple[str, str], tuple[Association, float]] = {}
 
     @property
     def services(self) -> tuple[EventHandlerType, ...]:
@@ -136,9 +136,8 @@ class CommitmentScp:
         destination = self._destinations[peer]
         elsewhere = []
         for promise in self._store.due_to(peer, now=self._clock()):
-            with self._lock:
-                association = self._asked_on.pop((peer, promise.request.transaction_uid), None)
-            if association is not None and _is_free(association):
+            association = self._association_of(promise)
+            if association is not None:
                 self._send([promise], association, destination)
             else:
                 elsewhere.append(promise)
@@ -158,8 +157,6 @@ class CommitmentScp:
             return _status(_INVALID_ARGUMENT_VALUE, str(error))
         except UNREADABLE as error:
             return _status(_INVALID_ARGUMENT_VALUE, f"Action Information: {type(error).__name__}")
-        with self._lock:
-            self._asked_on[peer, request.transaction_uid] = event.assoc
         try:
             refusal = self._store.record(peer, request, due_at=self._clock() + MOMENT_S)
         except StoreError as error:
@@ -173,7 +170,17 @@ class CommitmentScp:
         if refusal is not None:
             status = _INVALID_ARGUMENT_VALUE if refusal is RequestRefusal.IN_USE else _RESOURCE_LIMITATION
             return _status(status, refusal)
+        with self._lock:
+            self._asked_on[peer, request.transaction_uid] = (event.assoc, self._clock())
         return _status(_SUCCESS)
+
+    def _association_of(self, promise: Promise) -> Association | None:
+        """That of the request, for one try, if it is free, and no other request came on it just now."""
+        with self._lock:
+            association, asked_at = self._asked_on.pop((promise.peer, promise.request.transaction_uid), (None, 0.0))
+            later = [at for other, at in self._asked_on.values() if other is association]
+        is_quiet = self._clock() - max([asked_at, *later]) >= MOMENT_S
+        return association if association is not None and is_quiet and _is_free(association) else None
 
     def _send(self, promises: Sequence[Promise], association: Association, destination: Destination) -> None:
         for index, promise in enumerate(promises):
@@ -213,11 +220,12 @@ class CommitmentScp:
         self, report: CommitmentReport, association: Association, destination: Destination, message_id: int
     ) -> None:
         """N-EVENT-REPORT. Raises PeerUnreachable, PeerRefused (again later) or ObjectRejected (final)."""
-        if not association.is_established:
-            raise PeerUnreachable(f"{destination} ended the association")
-        answer, _ = association.send_n_event_report(
-            report_dataset(report), event_type(report), STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE, msg_id=message_id
-        )
+        try:
+            answer, _ = association.send_n_event_report(
+                report_dataset(report), event_type(report), STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE, msg_id=message_id
+            )
+        except (RuntimeError, ValueError, OSError) as error:  # pynetdicom's way to say that it has ended
+            raise PeerUnreachable(f"{destination} ended the association before the report: {error}") from error
         status = answer.get("Status")
         if status is None:
             raise PeerUnreachable(f"{destination} gave no answer to the storage commitment report (N-EVENT-REPORT)")

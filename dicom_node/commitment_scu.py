@@ -30,7 +30,7 @@ from dicom_node.commitment_messages import (
 from dicom_node.commitment_reports import AskedStore, ReportDesk, tell_of
 from dicom_node.domain.commitment import CommitmentRequest, Proof, Unproven, Verdict
 from dicom_node.domain.delivery import Destination, RetryPolicy
-from dicom_node.domain.errors import DeliveryError
+from dicom_node.domain.errors import DeliveryError, PeerUnreachable
 from dicom_node.peers import find
 from dicom_node.transfer_syntaxes import UNCOMPRESSED
 
@@ -38,6 +38,8 @@ from dicom_node.transfer_syntaxes import UNCOMPRESSED
 MOST_OBJECTS = 500
 #: How long the association stays open for a report; one that comes later comes on an association of the peer's.
 WAIT_S = 5.0
+#: How long the answer to a report may take.
+_ANSWER_S = 30.0
 
 
 class ProofStore(AskedStore, Protocol):
@@ -104,23 +106,27 @@ class Prover:
                 self._request(CommitmentRequest(transaction_uid, tuple(each.reference for each in asked)))
         except DeliveryError as error:
             now = self._clock()
-            self._follow([ask_again(each, str(error), self._policy, now) for each in asked])
+            reason = f"cannot be asked whether it keeps the results: {error}"
+            self._follow([ask_again(each, reason, self._policy, now) for each in asked])
 
     def _request(self, request: CommitmentRequest) -> None:
         """N-ACTION, and a wait for the report on the same association. Raises DeliveryError when it is not taken."""
-        answering = _Answering(self._desk)
+        answering, destination = _Answering(self._desk), self._peer.destination
         with open_association(
-            self._peer.destination,
+            destination,
             self._own_ae_title,
             commitment_contexts(),
             services=[(evt.EVT_N_EVENT_REPORT, answering.answer), (evt.EVT_PDU_SENT, answering.sent)],
         ) as association:
-            status, _ = association.send_n_action(
-                request_dataset(request), REQUEST_COMMITMENT, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
-            )
-            check_status(status, self._peer.destination, "storage commitment request (N-ACTION)")
+            try:
+                status, _ = association.send_n_action(
+                    request_dataset(request), REQUEST_COMMITMENT, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
+                )
+            except (RuntimeError, ValueError, OSError) as error:  # pynetdicom's way to say that it has ended
+                raise PeerUnreachable(f"{destination} ended the association before the request: {error}") from error
+            check_status(status, destination, "storage commitment request (N-ACTION)")
             self._desk.wait_for(request.transaction_uid, WAIT_S)
-            answering.finish(WAIT_S)
+            answering.finish(_ANSWER_S)
 
     def _query(self, asked: Sequence[Unproven]) -> None:
         """One C-FIND at IMAGE level for each series. Raises DeliveryError; what was found before stays found."""
@@ -143,27 +149,35 @@ class Prover:
 
 
 class _Answering:
-    """Reports on an association of this node's own: it may be released only after their answers have gone out."""
+    """Reports on an association of this node's own, which may be released only after their answers have gone out."""
 
     def __init__(self, desk: ReportDesk) -> None:
         self._desk = desk
-        self._came = threading.Event()
-        self._answered = threading.Event()
+        self._changed = threading.Condition()
+        self._unanswered = 0
+        self._finished = False
 
     def answer(self, event: Event) -> tuple[int, None]:
-        """Bound to EVT_N_EVENT_REPORT."""
-        self._came.set()
+        """Bound to EVT_N_EVENT_REPORT; a report that comes too late here is not answered, and comes again elsewhere."""
+        with self._changed:
+            if self._finished:
+                event.assoc.abort()
+                return 0x0000, None
+            self._unanswered += 1
         return self._desk.answer(event)
 
     def sent(self, event: Event) -> None:
         """Bound to EVT_PDU_SENT; the request itself went out before any report came."""
-        if self._came.is_set() and isinstance(event.pdu, P_DATA_TF):
-            self._answered.set()
+        if isinstance(event.pdu, P_DATA_TF):
+            with self._changed:
+                self._unanswered = max(0, self._unanswered - 1)
+                self._changed.notify_all()
 
     def finish(self, timeout_s: float) -> None:
-        """Wait for the answer to a report that has come."""
-        if self._came.is_set():
-            self._answered.wait(timeout_s)
+        """Answer what has come, and nothing more."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._unanswered, timeout_s)
+            self._finished = True
 
 
 def commitment_contexts() -> list[PresentationContext]:

@@ -110,8 +110,9 @@ class CommittingPeer:
     report_status: int = 0x0000
     requests: list[CommitmentRequest] = field(default_factory=list)
     reports: list[CommitmentReport] = field(default_factory=list)
-    #: What the node answered to its own reports, by N-EVENT-REPORT.
+    #: What the node answered to the reports on the same association.
     answers: list[int | None] = field(default_factory=list)
+    _unreported: bool = False
 
     def report_on(self, request: CommitmentRequest) -> CommitmentReport:
         """What it says of a request."""
@@ -123,12 +124,13 @@ class CommittingPeer:
     def on_action(self, event: Event) -> tuple[int, None]:
         """N-ACTION."""
         self.requests.append(request_of(event.action_information))
+        self._unreported = self.reports_at_once
         return self.status, None
 
     def on_sent(self, event: Event) -> None:
         """After the response has gone out; runs in the thread of the connection."""
-        if self.reports_at_once and len(self.answers) < len(self.requests):
-            self.answers.append(None)
+        if self._unreported:
+            self._unreported = False
             threading.Thread(target=self._report_on_same, args=[event.assoc, self.requests[-1]], daemon=True).start()
 
     def on_report(self, event: Event) -> tuple[int, None]:
@@ -137,7 +139,7 @@ class CommittingPeer:
         return self.report_status, None
 
     def _report_on_same(self, association: Any, request: CommitmentRequest) -> None:
-        self.answers[-1] = _send_report(association, report_dataset(self.report_on(request)))
+        self.answers.append(_send_report(association, report_dataset(self.report_on(request))))
 
     def report_to(
         self, node: Destination, report: CommitmentReport | Dataset, *, ae_title: str = "PACS", **changes: Any

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 from pynetdicom import AE, evt
 
-from dicom_node import commitment_scu
+from dicom_node import commitment, commitment_scu
 from dicom_node.commitment import FIRST_DEADLINE_S
 from dicom_node.commitment_messages import STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE, request_dataset
 from dicom_node.domain.commitment import CommitmentReport, CommitmentRequest, Proof, Reference
 from dicom_node.domain.delivery import Destination, Outgoing, ResultObject
 from dicom_node.peers import echo
 from dicom_node.storage_scu import context_wish, open_storage
+from tests.builders.command import eventually
 from tests.builders.commitment import GIVE_UP_AFTER_S, committing_node, committing_peer
 from tests.builders.network import HOST, free_port, image_series, running_archive, saved
 from tests.builders.studies import ANALYSED, STUDY, claimed
@@ -90,7 +91,7 @@ def test_a_report_on_the_same_association_commits(node, peer):
     assert fates(node) == ["committed", "committed"]
     [request] = peer.requests
     assert len(request.references) == 2
-    assert peer.answers == [0x0000]
+    assert eventually(lambda: peer.answers == [0x0000], 20)
     node.turn(FIRST_DEADLINE_S)
     assert len(peer.requests) == 1
 
@@ -223,8 +224,9 @@ def test_a_peer_that_is_away_is_asked_again_later(tmp_path):
         assert fates(node) == ["committed", "committed"]
 
 
-def test_a_query_is_a_proof_too(tmp_path):
+def test_a_query_is_a_proof_too(tmp_path, monkeypatch):
     """What the archive finds is committed; what it does not find is looked for again, then sent again."""
+    monkeypatch.setattr(commitment, "MOST_QUERIES", 2)
     first, second = image_series()[:2]
     with running_archive(tmp_path / "archive") as (_, destination):
         archive = replace(destination, name="PACS")
@@ -234,8 +236,7 @@ def test_a_query_is_a_proof_too(tmp_path):
             send_two_results(node.store, study)
             node.turn()
             assert fates(node, study) == ["committed", "sent, not yet committed"]
-            for _ in range(7):
-                node.turn(1000)
+            node.turn(5)
             assert fates(node, study) == ["committed", "pending"]
             store_at(archive, saved(second, tmp_path / "sent"))
             send_what_is_due(node.store)
@@ -315,6 +316,21 @@ def test_the_node_reports_on_the_same_association_if_it_stays_open(asked, peer):
     assert "FailedSOPSequence" not in heard[0]
     asked.turn(1000)
     assert peer.reports == []
+
+
+def test_a_report_does_not_meet_a_request(asked, peer):
+    """Where another request has just come, a third one may: the report goes elsewhere."""
+    association = association_to(asked)
+    heard = []
+    association.bind(*on_report(heard))
+    assert ask(association, held()) == 0x0000
+    asked.clock.now += 0.5
+    assert ask(association, held(), transaction="2.25.4712") == 0x0000
+    asked.turn(0.5)
+    assert ([report.transaction_uid for report in peer.reports], heard) == ([TRANSACTION], [])
+    asked.turn(0.5)
+    association.release()
+    assert [report.TransactionUID for report in heard] == ["2.25.4712"]
 
 
 def on_report(heard):

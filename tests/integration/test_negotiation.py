@@ -60,7 +60,7 @@ def accepted_of(node, pairs):
 def test_stated_sop_classes_are_accepted_and_no_others(tmp_path):
     """Of all that are registered."""
     stated = [
-        *uids_below("Verification:"),
+        *uids_below("Verification and Storage Commitment:"),
         *uids_below("whose images are analysed:"),
         *uids_below("that are kept only:"),
     ]

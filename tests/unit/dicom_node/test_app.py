@@ -20,7 +20,7 @@ from dicom_node.store import Store
 from dicom_node.study_folders import StudyFolders
 from tests.builders.command import write_config
 from tests.builders.network import HOST
-from tests.builders.studies import STUDY, receive
+from tests.builders.studies import STUDY, delivering, receive
 
 # pynetdicom drops the socket of a refused connection without closing it
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -66,6 +66,49 @@ def test_everyone_else_is_refused_with_the_setting_that_would_let_him_in(setting
     refusal = admission(settings, asked)
     assert (refusal.result, refusal.source, refusal.diagnostic) == numbers
     assert told in f"{refusal.reason}; {refusal.remedy}"
+
+
+def committing(tmp_path, *, senders="CT1"):
+    """Settings of a node whose PACS is to commit to what it gets."""
+    config, _ = write_config(tmp_path, 4242)
+    text = config.read_text().replace("port: 4242}", "port: 4242, commitment: request}")
+    text = text.replace("receive:", f"  CT1: {{ae_title: CT1, host: {HOST}, port: 104}}\nreceive:")
+    config.write_text(text.replace("from: [PACS]", f"from: [{senders}]"))
+    return load_settings(config, {})
+
+
+def test_a_peer_that_is_to_report_comes_in_from_its_address(tmp_path):
+    """Even if it may not send; but it is none of those that may ask."""
+    settings = committing(tmp_path)
+    assert (settings.proving, settings.reporting) == ({"PACS"}, {"PACS"})
+    assert admission(settings, request()) is None
+    assert "peers.PACS.host" in admission(settings, request(address="192.0.2.1")).reason
+    assert [app.calling_sender(settings, request(calling=each)) for each in ("PACS", "CT1")] == [None, "CT1"]
+    assert app.calling_sender(settings, request(calling="CT1", address="192.0.2.1")) is None
+    both = committing(tmp_path, senders="CT1, PACS")
+    assert app.calling_sender(both, request()) == "PACS"
+
+
+def test_what_a_peer_is_to_prove_is_not_removed_before(tmp_path):
+    """However old: its deliveries are only sent."""
+    settings = committing(tmp_path).model_copy(update={"retain": RetainSection(days=1.0)})
+    settings.node.storage.mkdir()
+    store, folders = Store.open(settings.database), StudyFolders(settings.node.storage)
+    delivering(store, "SR")
+    for delivery in store.due(now=300.0):
+        store.sent(delivery.delivery_id, status=0, now=301.0)
+    [task] = app.retention_tasks(settings, store, folders, lambda: 1e9)
+    task.run()
+    assert len(store.studies()) == 1
+    [other] = app.retention_tasks(
+        settings.model_copy(update={"peers": dict.fromkeys(settings.peers, settings.peers["CT1"])}),
+        store,
+        folders,
+        lambda: 1e9,
+    )
+    other.run()
+    assert store.studies() == ()
+    store.close()
 
 
 def test_a_host_nobody_knows_lets_nobody_in(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from dicom_node.conformance.objects import created_iods, observe
 from dicom_node.conformance.rendering import render
 from dicom_node.conformance.specimens import INFLUENCES, Specimen, make
 from dicom_node.conformance.statement import statement_of
+from dicom_node.domain.commitment import FailureReason
 from dicom_node.domain.errors import ReceiveError
 from dicom_node.settings import SHIPPED_CONFIG, Settings, load_settings
 from sr_writer import codes
@@ -164,6 +165,25 @@ def test_every_status_of_the_scu_has_its_reaction():
     for each in STATUS_RANGES:
         assert re.search(rf"^\| {each.first:04X}\b.* \| {re.escape(REACTIONS[each.answer])} \|$", understood, re.M)
     assert "| any other | Failure |" in understood
+
+
+def test_both_roles_of_storage_commitment_are_stated():
+    """With what a commitment is worth here, and every reason not to give one."""
+    accepted, failures = section(shipped(), "7.2.4 Acceptance"), section(shipped(), "7.3.4 Storage Commitment")
+    assert re.search(
+        r"^\| Storage Commitment[^|]+\| 1\.2\.840\.10008\.1\.20\.1 \| [^|]+ \| SCU/SCP \|$", accepted, re.M
+    )
+    for reason in FailureReason:
+        assert re.search(rf"^\| {reason:04X} \| [^|]+ \|$", failures, re.M)
+    assert "without a limit of time or space" in section(shipped(), "5.2.6 Storage Commitment")
+
+
+def test_the_duration_of_a_commitment_is_that_of_retention(tmp_path):
+    """As configured."""
+    limited = written(tmp_path, ("days: null", "days: 31"), ("maximum_gb: null", "maximum_gb: 500"))
+    told = section(limited, "5.2.6 Storage Commitment")
+    assert "set: 31 days after" in told
+    assert "earlier when all studies together take more than 500 GB" in told
 
 
 def test_every_rejection_is_stated():
