@@ -74,6 +74,7 @@ class _Peer:
 class _Memory:
     """One study at one peer."""
 
+    #: None: not yet asked.
     asked: Asked | None = None
     holding: Holding | None = None
 
@@ -109,12 +110,14 @@ class Inquiries:
                 peer = self._peers.get(sender.calling_ae_title)
                 if peer is None:
                     continue
-                memory = self._memories.setdefault((activity.study_instance_uid, sender.calling_ae_title), _Memory())
+                key = (activity.study_instance_uid, sender.calling_ae_title)
+                memory = self._memories.get(key, _Memory())
                 if memory.holding is not None:
                     answers.append(memory.holding)
                 asked = _next_question(memory, sender.instance_count, is_open=is_open, quiet_s=quiet_s, now=now)
                 if asked is not None and not peer.is_busy and now >= peer.silent_until:
                     peer.is_busy, memory.asked = True, asked
+                    self._memories[key] = memory
                     self._begin(peer, memory, activity.study_instance_uid, sender)
         return tuple(answers)
 
