@@ -246,3 +246,13 @@ def test_a_modality_that_is_no_code_is_none(tmp_path, modality):
     element = b"\x08\x00\x60\x00CS" + len(modality).to_bytes(2, "little") + modality
     receiver(tmp_path, register).receive(arrival(in_syntax_with(element)), now=1.0)
     assert [each.urgency for each in register.instances.values()] == [Urgency.ROUTINE]
+
+
+def test_identifiers_behind_the_last_of_them_do_not_count(tmp_path):
+    """Whatever stands there out of its order, an object is filed under what stands in its place."""
+    register = MemoryRegister()
+    strangers = minimal(SOPInstanceUID="6.6.6", StudyInstanceUID="6.6", SeriesInstanceUID="6.7")
+    content = in_syntax(minimal(Rows=8), EXPLICIT) + in_syntax(strangers, EXPLICIT)
+    receiver(tmp_path, register).receive(arrival(content), now=1.0)
+    [instance] = register.instances.values()
+    assert (instance.study_instance_uid, instance.series_instance_uid) == ("1.2.3", "1.2.3.4")
