@@ -225,12 +225,13 @@ def test_an_image_is_recorded_with_its_urgency(tmp_path, syntax, header, changes
     "behind",
     [
         b"\x28\x00\x10\x00US\x02",  # ends in the middle of a length
+        b"\x28\x00\x10\x00OB\0\0\x02",  # the same of a long one, over which the parser raises
         b"\x40\x00\x75\x02SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff" * 5000,
         b"\x40\x00\x03\x10SH\x04\0\xff\xfe\xfd\xfc",
         b"\x40\x00\x03\x10SH\x40\0STAT",
         b"\x40\x00\x03\x10\xff\xff",
     ],
-    ids=["cut off", "nested", "no text", "too short", "no VR"],
+    ids=["cut off", "cut off later", "nested", "no text", "too short", "no VR"],
 )
 def test_nothing_behind_the_identifiers_makes_an_object_be_refused(tmp_path, behind):
     """It is kept as it came; the reader will say what is wrong with it. A sequence there is not even looked into."""
