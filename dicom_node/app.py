@@ -184,9 +184,9 @@ class Node:
         return self._scp.open_associations(study_instance_uid) + uploads
 
     def _count_held(self, peer: Destination, study_instance_uid: str) -> int:
-        """What a peer holds of a study without what this node made; that is counted first, lest too little remain."""
-        own = self.store.own_objects_at(study_instance_uid, peer=peer.name, calling_ae_title=peer.ae_title)
-        return instances_held(study_instance_uid, partial(find, peer, self._settings.node.ae_title)) - own
+        """What a peer holds of a study; without own objects, which there are only where this node has made some."""
+        is_own = is_own_uid if self.store.has_own_objects(study_instance_uid) else None
+        return instances_held(study_instance_uid, partial(find, peer, self._settings.node.ae_title), is_own)
 
 
 def classify(sop_class_uid: str, sop_instance_uid: str, maker: Maker) -> InstanceKind:

@@ -10,31 +10,33 @@ from pydicom.dataset import Dataset
 Find = Callable[[Dataset], Sequence[Dataset]]
 
 
-def instances_held(study_instance_uid: str, find: Find) -> int:
+def instances_held(study_instance_uid: str, find: Find, is_own: Callable[[str], bool] | None = None) -> int:
     """How many instances of a study there are at a peer; 0 when it does not know the study.
 
     The numbers at the levels STUDY and SERIES are optional keys (PS3.4 C.3.4), which a peer may leave empty. Then its
     instances are counted at the level IMAGE, series by series, since each level wants the unique keys above it
-    (PS3.4 C.4.1.2.1). What `find` raises is passed on.
+    (PS3.4 C.4.1.2.1). So they are when there may be some that do not count: `is_own` tells these by their SOP Instance
+    UID. What `find` raises is passed on.
     """
     study = {"StudyInstanceUID": study_instance_uid}
-    [*studies] = _matches(find, "STUDY", study, NumberOfStudyRelatedInstances=None)
+    studies = _matches(find, "STUDY", study, NumberOfStudyRelatedInstances=None)
     if not studies:
         return 0
     told = _number(studies[0], "NumberOfStudyRelatedInstances")
-    if told:
+    if told and is_own is None:
         return told
     series = _matches(find, "SERIES", study, SeriesInstanceUID="", NumberOfSeriesRelatedInstances=None)
     numbers = [_number(each, "NumberOfSeriesRelatedInstances") for each in series]
-    if numbers and all(numbers):
+    if numbers and all(numbers) and is_own is None:
         return sum(numbers)
     names = {str(each.get("SeriesInstanceUID", "")) for each in series} - {""}
-    return sum(_images(find, study | {"SeriesInstanceUID": name}) for name in sorted(names))
+    uids = {uid for name in sorted(names) for uid in _images(find, study | {"SeriesInstanceUID": name})}
+    return sum(1 for uid in uids if is_own is None or not is_own(uid))
 
 
-def _images(find: Find, series: dict[str, str]) -> int:
+def _images(find: Find, series: dict[str, str]) -> set[str]:
     images = _matches(find, "IMAGE", series, SOPInstanceUID="")
-    return len({str(each.get("SOPInstanceUID", "")) for each in images} - {""})
+    return {str(each.get("SOPInstanceUID", "")) for each in images} - {""}
 
 
 def _matches(find: Find, level: str, entity: dict[str, str], **asked: str | None) -> list[Dataset]:

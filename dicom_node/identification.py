@@ -121,7 +121,9 @@ def _read(arrival: Arrival) -> dict[BaseTag, RawDataElement]:
             specific_tags=_READ_TAGS,
         )
         for element in elements:
-            if isinstance(element, RawDataElement) and element.tag in _READ_TAGS:
+            # identifiers out of their order, behind the last of them, are not read, as if reading had ended there
+            is_in_order = _SERIES_INSTANCE_UID not in found or element.tag == _REQUESTED_PROCEDURE_PRIORITY
+            if is_in_order and isinstance(element, RawDataElement) and element.tag in _READ_TAGS:
                 found[element.tag] = element
     except PARSE_ERRORS as error:
         if _SERIES_INSTANCE_UID not in found:

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import NodeError
@@ -72,9 +72,9 @@ class _Peer:
 
 @dataclass(slots=True)
 class _Memory:
-    """One study at one peer."""
+    """One study at one peer that was asked about it."""
 
-    asked: Asked | None = None
+    asked: Asked
     holding: Holding | None = None
 
 
@@ -109,11 +109,13 @@ class Inquiries:
                 peer = self._peers.get(sender.calling_ae_title)
                 if peer is None:
                     continue
-                memory = self._memories.setdefault((activity.study_instance_uid, sender.calling_ae_title), _Memory())
-                if memory.holding is not None:
+                key = (activity.study_instance_uid, sender.calling_ae_title)
+                memory = self._memories.get(key)
+                if memory is not None and memory.holding is not None:
                     answers.append(memory.holding)
                 asked = _next_question(memory, sender.instance_count, is_open=is_open, quiet_s=quiet_s, now=now)
                 if asked is not None and not peer.is_busy and now >= peer.silent_until:
+                    memory = self._memories.setdefault(key, _Memory(asked))
                     peer.is_busy, memory.asked = True, asked
                     self._begin(peer, memory, activity.study_instance_uid, sender)
         return tuple(answers)
@@ -124,7 +126,7 @@ class Inquiries:
             self._changed.wait_for(lambda: not any(peer.is_busy for peer in self._peers.values()), grace_s)
 
     def _forget(self, now: float) -> None:
-        old = [key for key, known in self._memories.items() if known.asked and now - known.asked.at > _REMEMBERED_S]
+        old = [key for key, known in self._memories.items() if now - known.asked.at > _REMEMBERED_S]
         for key in old:
             del self._memories[key]
 
@@ -145,6 +147,7 @@ class Inquiries:
                 earlier = None if memory.holding is None else memory.holding.instance_count
                 ours = (sender.calling_ae_title, count, sender.instance_count, earlier)
                 memory.holding = Holding(peer.destination.name, *ours)
+                memory.asked = replace(memory.asked, at=self._clock())  # a slow peer has its pauses, too
                 peer.failures = 0
         finally:
             with self._changed:
@@ -167,11 +170,14 @@ class Inquiries:
         )
 
 
-def _next_question(memory: _Memory, received_count: int, *, is_open: bool, quiet_s: float, now: float) -> Asked | None:
+def _next_question(
+    memory: _Memory | None, received_count: int, *, is_open: bool, quiet_s: float, now: float
+) -> Asked | None:
     """The question that is due now: the first when images have stopped coming, others after a pause that grows."""
-    asked, pause, number = memory.asked, LEAST_PAUSE_S, 1
-    if asked is None:
+    pause, number = LEAST_PAUSE_S, 1
+    if memory is None:
         return Asked(now, number, received_count, is_open) if not is_open or quiet_s >= FIRST_PAUSE_S else None
+    asked = memory.asked
     if not is_news(asked, memory.holding, received_count, is_open=is_open):
         pause, number = pause_s(asked.number, FIRST_PAUSE_S, LONGEST_PAUSE_S), asked.number + 1
     return Asked(now, number, received_count, is_open) if now - asked.at >= pause else None

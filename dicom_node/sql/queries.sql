@@ -103,14 +103,10 @@ SELECT study_instance_uid, calling_ae_title, count(*) AS instance_count
 FROM job JOIN instance USING (study_instance_uid) WHERE state = 'receiving' AND kind <> 'own result'
 GROUP BY study_instance_uid, calling_ae_title HAVING sum(kind = 'image') > 0 ORDER BY calling_ae_title;
 
--- name: own_objects_at
--- How many objects of a study a peer holds that this node made: those it took, and those it has sent back.
-SELECT count(*) AS number FROM (
-    SELECT sop_instance_uid FROM job JOIN result USING (job_id) JOIN delivery USING (job_id, result_id)
-    WHERE study_instance_uid = :study_instance_uid AND peer = :peer AND delivery.state IN ('sent', 'committed')
-    UNION SELECT sop_instance_uid FROM instance
-    WHERE study_instance_uid = :study_instance_uid AND calling_ae_title = :calling_ae_title AND kind = 'own result'
-);
+-- name: own_objects
+-- A row if this node has made results of a study, or such have come back to it.
+SELECT 1 FROM job JOIN result USING (job_id) WHERE study_instance_uid = :study_instance_uid
+UNION SELECT 1 FROM instance WHERE study_instance_uid = :study_instance_uid AND kind = 'own result';
 
 -- name: jobs_without_lease
 -- Running jobs whose worker has not been heard of in time.

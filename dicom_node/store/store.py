@@ -110,12 +110,9 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview):
         with self._database.snapshot():
             return rows.activities_of(self._run("studies_receiving"), self._run("senders_of_studies_receiving"))
 
-    def own_objects_at(self, study_instance_uid: str, *, peer: str, calling_ae_title: str) -> int:
-        """How many objects of a study, made by this node, the peer of that name and AE title holds."""
-        [found] = self._run(
-            "own_objects_at", study_instance_uid=study_instance_uid, peer=peer, calling_ae_title=calling_ae_title
-        )
-        return int(found["number"])
+    def has_own_objects(self, study_instance_uid: str) -> bool:
+        """Whether there are objects of a study that this node made, here or at a peer."""
+        return bool(self._run("own_objects", study_instance_uid=study_instance_uid))
 
     def settle(self, study_instance_uid: str, *, reason: str, now: float) -> None:
         """The study is complete, as far as anyone can tell, for `reason`: its job waits for a worker."""

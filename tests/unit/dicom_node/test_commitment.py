@@ -10,7 +10,6 @@ from dicom_node.commitment import (
     FIRST_DEADLINE_S,
     LONGEST_DEADLINE_S,
     MOST_QUERIES,
-    Patience,
     ask_again,
     by_query,
     by_report,
@@ -38,9 +37,10 @@ from dicom_node.domain.commitment import (
     Unproven,
     Verdict,
 )
+from dicom_node.domain.delivery import RetryPolicy
 
 HOUR_S = 3600.0
-PATIENCE = Patience(72 * HOUR_S, random.Random(1))
+POLICY = RetryPolicy(72 * HOUR_S, random.Random(1))
 NOW = 1e6
 
 
@@ -62,7 +62,7 @@ def report(kept=(), failed=()):
 def test_a_report_decides_on_what_it_names():
     """What it calls kept and failed at once has failed; what it does not name still waits."""
     awaited = [unproven(number) for number in (1, 2, 3)]
-    verdicts = by_report(report(kept=(1, 2, 9), failed=(2,)), awaited, "PACS", PATIENCE, NOW)
+    verdicts = by_report(report(kept=(1, 2, 9), failed=(2,)), awaited, "PACS", POLICY, NOW)
     assert [(each.delivery_id, each.fate) for each in verdicts] == [(1, Fate.COMMITTED), (2, Fate.SEND_AGAIN)]
     assert verdicts[1].reason == "PACS does not keep it: 0x0112, no such object instance"
     assert NOW < verdicts[1].due_at <= NOW + 3
@@ -76,7 +76,7 @@ def test_what_is_missing_for_too_long_is_dead(hours, fate):
     """However long there was no word before: that is not the object's fault."""
     since = None if hours is None else NOW - hours * HOUR_S
     [verdict] = by_report(
-        report(failed=(1,)), [unproven(1, missing_since=since, failing_since=0.0)], "PACS", PATIENCE, NOW
+        report(failed=(1,)), [unproven(1, missing_since=since, failing_since=0.0)], "PACS", POLICY, NOW
     )
     assert verdict.fate is fate
     assert verdict.reason.startswith("in vain for 72 hours: ") == (fate is Fate.DEAD)
@@ -85,16 +85,16 @@ def test_what_is_missing_for_too_long_is_dead(hours, fate):
 def test_a_query_finds_it_late_or_never():
     """An archive may take its time to index what it has; not for ever."""
     asked = [unproven(1), unproven(2, asked=MOST_QUERIES - 1), unproven(3, asked=MOST_QUERIES)]
-    verdicts = by_query({"1.5.1"}, asked, "PACS", PATIENCE, NOW)
+    verdicts = by_query({"1.5.1"}, asked, "PACS", POLICY, NOW)
     assert [each.fate for each in verdicts] == [Fate.COMMITTED, Fate.ASK_AGAIN, Fate.SEND_AGAIN]
 
 
 def test_without_a_word_it_is_asked_again_for_ever():
     """At once after a wait for a report, later after a failure; in the end the reason says how long that is so."""
-    assert without_report([unproven(1)], "PACS", PATIENCE, NOW) == (
+    assert without_report([unproven(1)], "PACS", POLICY, NOW) == (
         Verdict(1, "2.25.1", Fate.ASK_AGAIN, "PACS did not report on the storage commitment request", NOW),
     )
-    verdict = ask_again(unproven(1, asked=30, failing_since=NOW - 72 * HOUR_S), "away", PATIENCE, NOW)
+    verdict = ask_again(unproven(1, asked=30, failing_since=NOW - 72 * HOUR_S), "away", POLICY, NOW)
     assert (verdict.fate, verdict.reason) == (Fate.ASK_AGAIN, "in vain for 72 hours: away")
     assert NOW + 600 <= verdict.due_at <= NOW + 750
 

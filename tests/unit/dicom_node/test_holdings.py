@@ -63,6 +63,14 @@ def test_instances_are_counted_at_the_highest_level_that_tells(pacs, count, leve
     assert pacs.levels == levels
 
 
+@pytest.mark.parametrize("numbers", [{}, {"study_number": 5, "series_numbers": (3, 2)}])
+def test_own_objects_are_left_out_one_by_one(numbers):
+    """Whatever numbers the peer tells, they count them, too."""
+    pacs = Pacs(**numbers)
+    assert instances_held(STUDY, pacs.find, {"2", "5", "77"}.__contains__) == 3
+    assert pacs.levels == ["STUDY", "SERIES", "IMAGE", "IMAGE"]
+
+
 def test_a_study_that_is_not_there_is_none():
     """Nothing further is asked."""
     levels = []

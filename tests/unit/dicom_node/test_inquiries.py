@@ -155,6 +155,24 @@ def test_a_study_is_asked_about_less_and_less_often():
     assert len(office.asked) == len(times) + 1
 
 
+def test_a_slow_peer_has_its_pauses_too():
+    """They begin with its answer."""
+    office = Office()
+
+    def slowly():
+        office.now += 20.0
+        return 20
+
+    office.answers = [slowly, 20]
+    office.about(activity())
+    office.now += 0.9
+    office.about(activity())
+    assert len(office.asked) == 1
+    office.now += 0.1
+    office.about(activity())
+    assert len(office.asked) == 2
+
+
 def test_pauses_double_up_to_a_cap():
     """Whatever the number."""
     assert [pause_s(number, 1.0, LONGEST_PAUSE_S) for number in (1, 2, 5, 6, 5000)] == [1.0, 2.0, 16.0, 30.0, 30.0]

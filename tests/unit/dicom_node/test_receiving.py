@@ -250,12 +250,13 @@ def test_an_image_is_recorded_with_its_urgency(tmp_path, syntax, header, changes
     "behind",
     [
         b"\x28\x00\x10\x00US\x02",  # ends in the middle of a length
+        b"\x28\x00\x10\x00OB\0\0\x02",  # the same of a long one, over which the parser raises
         b"\x40\x00\x75\x02SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff" * 5000,
         b"\x40\x00\x03\x10SH\x04\0\xff\xfe\xfd\xfc",
         b"\x40\x00\x03\x10SH\x40\0STAT",
         b"\x40\x00\x03\x10\xff\xff",
     ],
-    ids=["cut off", "nested", "no text", "too short", "no VR"],
+    ids=["cut off", "cut off later", "nested", "no text", "too short", "no VR"],
 )
 def test_nothing_behind_the_identifiers_makes_an_object_be_refused(tmp_path, behind):
     """It is kept as it came; the reader will say what is wrong with it. A sequence there is not even looked into."""
@@ -271,3 +272,13 @@ def test_a_modality_that_is_no_code_is_none(tmp_path, modality):
     element = b"\x08\x00\x60\x00CS" + len(modality).to_bytes(2, "little") + modality
     receiver(tmp_path, register).receive(arrival(in_syntax_with(element)), now=1.0)
     assert [each.urgency for each in register.instances.values()] == [Urgency.ROUTINE]
+
+
+def test_identifiers_behind_the_last_of_them_do_not_count(tmp_path):
+    """Whatever stands there out of its order, an object is filed under what stands in its place."""
+    register = MemoryRegister()
+    strangers = minimal(SOPInstanceUID="6.6.6", StudyInstanceUID="6.6", SeriesInstanceUID="6.7")
+    content = in_syntax(minimal(Rows=8), EXPLICIT) + in_syntax(strangers, EXPLICIT)
+    receiver(tmp_path, register).receive(arrival(content), now=1.0)
+    [instance] = register.instances.values()
+    assert (instance.study_instance_uid, instance.series_instance_uid) == ("1.2.3", "1.2.3.4")

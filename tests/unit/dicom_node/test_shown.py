@@ -70,6 +70,7 @@ def test_status_as_json_has_times_people_can_read():
     [record] = json.loads(tables.status_json([STATUS]))
     assert record["received_at"] == "2027-01-15T08:00:00.000+00:00"
     assert record["finished_at"] is None
+    assert record["urgency"] == "urgent"
     assert record["summary"]["volumes"][0]["stages"][0]["label"] == "mr"
     assert record["deliveries"][0]["state"] == "pending"
     assert record["deliveries"][0]["path"] == "/r/1.dcm"

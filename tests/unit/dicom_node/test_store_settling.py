@@ -4,7 +4,6 @@ import sqlite3
 
 import pytest
 
-from dicom_node.domain.job import JobState
 from dicom_node.domain.study import InstanceKind, Sender
 from dicom_node.domain.urgency import MOST_OVERTAKEN, Urgency
 from dicom_node.store import Store
@@ -57,32 +56,16 @@ def test_senders_are_those_of_images(store):
     assert other.senders == (Sender("MR2", 1),)
 
 
-def test_own_objects_are_those_a_peer_took_and_those_it_sent_back(store):
-    """Each once; what is on its way or dead is not there."""
-    delivering(store, "SEG", "SR", "PR", peers=("PACS", "ARC"))
-
-    def own(peer="PACS", ae_title="PACS_AE"):
-        return store.own_objects_at(STUDY, peer=peer, calling_ae_title=ae_title)
-
-    assert own() == 0
-    segmentation, report, _ = [each for each in store.due(now=300.0) if each.peer == "PACS"]
-    store.sent(segmentation.delivery_id, status=0, now=301.0)
-    store.dead(report.delivery_id, reason="no", now=302.0)
-    assert (own(), own(peer="ARC", ae_title="ARC_AE")) == (1, 0)
-    receive(store, 8, kind=InstanceKind.OWN_RESULT, calling_ae="PACS_AE")
-    assert (own(), own(peer="ARC", ae_title="ARC_AE")) == (2, 0)
-
-
-def test_what_the_pacs_took_and_sent_back_is_one_object(store):
-    """By its SOP Instance UID."""
+def test_own_objects_are_results_made_or_come_back(store):
+    """Of this study."""
+    receive(store, 1, study=OTHER)
+    receive(store, 2, study=OTHER, kind=InstanceKind.NOT_AN_IMAGE)
+    assert not store.has_own_objects(STUDY)
     delivering(store, "SR")
-    [report] = store.due(now=300.0)
-    store.sent(report.delivery_id, status=0, now=301.0)
-    with store._database.change():
-        store._run("add_instance", sop_instance_uid=report.sop_instance_uid, study_instance_uid=STUDY,
-                   series_instance_uid="s", sop_class_uid="c", transfer_syntax_uid="t", kind="own result", path="/x",
-                   size_bytes=1, digest="d", urgency="routine", calling_ae_title="PACS_AE", now=302.0)  # fmt: skip
-    assert store.own_objects_at(STUDY, peer="PACS", calling_ae_title="PACS_AE") == 1
+    assert store.has_own_objects(STUDY)
+    assert not store.has_own_objects(OTHER)
+    receive(store, 8, study=OTHER, kind=InstanceKind.OWN_RESULT)
+    assert store.has_own_objects(OTHER)
 
 
 def test_what_a_study_waits_for_is_told_while_it_is_received(store):
@@ -127,7 +110,7 @@ def test_a_late_image_makes_a_waiting_study_urgent(store):
     ready(store, OTHER, now=100.0)
     ready(store, STUDY, now=200.0)
     receive(store, 2, urgency=URGENT, now=300.0)
-    assert store.studies()[1].state == JobState.RECEIVING or store.studies()[0].state == JobState.RECEIVING
+    assert [activity.study_instance_uid for activity in store.receiving()] == [STUDY]
     store.settle(STUDY, reason="quiet", now=310.0)
     assert [claim(store), claim(store)] == [STUDY, OTHER]
 
