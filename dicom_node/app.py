@@ -58,7 +58,7 @@ class Node:
         self._worker = WorkerProcess(settings)
         self._outbox = Outbox(
             self.store,
-            {name: settings.destination(name) for name in settings.deliver.peers},
+            {name: settings.destination(name) for name in settings.outgoing_peers},
             settings.node.ae_title,
             clock,
             random.Random(),  # spreads retries, guards nothing
@@ -82,7 +82,7 @@ class Node:
                 *retention_tasks(settings, self.store, folders, clock),
                 *(
                     Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._outbox.deliver_due_to, peer))
-                    for peer in settings.deliver.peers
+                    for peer in settings.outgoing_peers
                 ),
             ]
         )

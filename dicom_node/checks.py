@@ -16,6 +16,7 @@ from dicom_node import tls
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import DeliveryError, PeerRefused, SettingsError
 from dicom_node.peers import echo
+from dicom_node.research.setup import check_research
 from dicom_node.settings import Settings
 from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
 from inference.registry import BrokenPackage, Package
@@ -49,8 +50,9 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield from _tls_files(settings)
     yield _port(settings)
     yield from _models(settings)
+    yield from _research(settings)
     for name in settings.peers:
-        yield _peer(settings.destination(name), settings.node.ae_title, gets_results=name in settings.deliver.peers)
+        yield _peer(settings.destination(name), settings.node.ae_title, gets_results=name in settings.outgoing_peers)
 
 
 def _storage(folder: Path) -> Check:
@@ -72,6 +74,24 @@ def _tls_files(settings: Settings) -> Iterator[Check]:
     pairs = {(files.certificate, files.key, files.authorities): files for files in wanted if files is not None}
     for files in pairs.values():
         yield _certificate(files)
+
+
+def _research(settings: Settings) -> Iterator[Check]:
+    """The key of the copies, and the folder they go to."""
+    if settings.research is None:
+        return
+    subject = f"research key {settings.research.key_file}"
+    try:
+        check_research(settings)
+    except SettingsError as error:
+        yield Check(subject, Verdict.FAILED, str(error))
+    else:
+        yield Check(subject, Verdict.OK, "for its owner alone, and random as far as can be seen")
+    folder = settings.research.destination
+    if isinstance(folder, Path):
+        is_usable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+        detail = "this user may write there" if is_usable else "is no folder that this user may write to; make it"
+        yield Check(f"research copies {folder}", Verdict.OK if is_usable else Verdict.FAILED, detail)
 
 
 def _certificate(files: TlsFiles) -> Check:

@@ -19,6 +19,7 @@ from dicom_node.destinations import DeliverSection
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import Fault, SettingsError
 from dicom_node.network_settings import FilePath, NodeSection, PeerSection, ReceiveSection
+from dicom_node.research_settings import ResearchSection
 from dicom_node.section import Section
 from dicom_node.validation import choice, faults_of
 from inference.registry import Library
@@ -101,6 +102,12 @@ class Settings(Section):
     )
     receive: ReceiveSection
     deliver: DeliverSection
+    #: None: no copies for research are made.
+    research: ResearchSection | None = Field(
+        default=None,
+        description="null, or a section with to and key_file",
+        examples=["{to: RESEARCH, key_file: /etc/dicom-node/research.key}"],
+    )
     settle: SettleSection = SettleSection()
     load: LoadSection = LoadSection()
     models: ModelsSection = ModelsSection()
@@ -124,6 +131,12 @@ class Settings(Section):
         if peer is None:
             raise SettingsError((Fault("peers", None, name, "no peer has this name", choice(name, self.peers)),))
         return Destination(name, peer.ae_title, peer.host, peer.port, self._tls_towards(peer))
+
+    @property
+    def outgoing_peers(self) -> tuple[str, ...]:
+        """The names of all peers that something is sent to: results, or research copies."""
+        copies = () if self.research is None else (self.research.destination,)
+        return tuple(dict.fromkeys((*self.deliver.peers, *(name for name in copies if isinstance(name, str)))))
 
     @property
     def own_tls(self) -> TlsFiles | None:
@@ -199,7 +212,7 @@ def _replace(document: Document, environment: Mapping[str, str]) -> None:
 
 
 def _name_faults(document: Document) -> list[Fault]:
-    """Names in `receive.from` and `deliver.to` that no peer has, or that stand there twice."""
+    """Names in `receive.from`, `deliver.to` and `research.to` that no peer has, or that stand there twice."""
     peers = document.at("peers")
     known = [str(name) for name in peers] if isinstance(peers, dict) else []
     faults: list[Fault] = []
@@ -213,4 +226,8 @@ def _name_faults(document: Document) -> list[Fault]:
                 faults.append(document.fault(place, f"expected the name of a peer, got {name!r}", choice(name, known)))
             elif name in names[:index]:
                 faults.append(document.fault(place, f"{name!r} stands here twice", "remove one of the two"))
+    copies_to = document.at("research", "to")
+    if isinstance(copies_to, str) and "/" not in copies_to and copies_to not in known:
+        problem = f"expected the name of a peer, or a folder with a slash in it, got {copies_to!r}"
+        faults.append(document.fault(("research", "to"), problem, choice(copies_to, known)))
     return faults

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from rich.table import Table
 
 from dicom_node import tables
+from dicom_node.domain.research import ResearchStatus
 from dicom_node.domain.status import DeliveryStatus, Reply, StudyHistory
 from inference.evaluation.figures import Table as Content
 
@@ -37,6 +38,8 @@ def history_tables(history: StudyHistory) -> Iterator[Table]:
         (str(job.job_id), *_delivery_cells(delivery)) for job in history.jobs for delivery in job.deliveries
     )
     yield tables.plain_table(Content("deliveries", ("job", "object", "peer", "state", "attempt", "reason"), deliveries))
+    if history.research is not None:
+        yield tables.plain_table(Content("research copies", ("what", "state", "number"), _research(history.research)))
     events = tuple(
         (
             tables.time_text(event.at) or "",
@@ -54,6 +57,7 @@ def history_json(history: StudyHistory) -> str:
     record = {
         "study": tables.status_record(history.study),
         "jobs": [_with_times(asdict(job)) for job in history.jobs],
+        "research": None if history.research is None else asdict(history.research),
         "events": [_with_times(asdict(event)) for event in history.events],
     }
     return json.dumps(record, indent=2, default=str)
@@ -67,6 +71,11 @@ def reply_json(reply: Reply) -> str:
 def _delivery_cells(delivery: DeliveryStatus) -> tuple[str, ...]:
     name = f"{delivery.modality} {delivery.sop_instance_uid}"
     return name, delivery.peer, delivery.state, str(delivery.attempt), delivery.reason
+
+
+def _research(status: ResearchStatus) -> tuple[tuple[str, ...], ...]:
+    counted = (("copies", status.copies), ("deliveries", status.deliveries), ("why", status.reasons))
+    return tuple((what, name, str(number)) for what, numbers in counted for name, number in numbers.items())
 
 
 def _with_times(record: dict[str, object]) -> dict[str, object]:

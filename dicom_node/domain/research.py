@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -39,6 +40,16 @@ class CopyWish:
 
     images: bool
     results: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpareTime:
+    """What there is to do while no analysis waits: research copies of the studies that were analysed."""
+
+    #: What is to be copied of a finished job.
+    wish: CopyWish
+    #: Makes one copy; False when there is none to be made now. It records by itself what comes of it.
+    copy_one: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.job import JobState
+from dicom_node.domain.research import ResearchStatus
 
 #: The state of a study of which everything received is no image, so that it has no job.
 NOTHING_TO_ANALYSE = "nothing to analyse"
@@ -83,6 +84,8 @@ class StudyHistory:
     study: StudyStatus
     jobs: tuple[JobStatus, ...]
     events: tuple[Event, ...]
+    #: None where no research copy was ever wanted.
+    research: ResearchStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

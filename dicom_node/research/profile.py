@@ -12,8 +12,10 @@ from enum import StrEnum
 from functools import cache
 
 from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as table
+from pydicom import config
 from pydicom.datadict import dictionary_has_tag, keyword_for_tag, tag_for_keyword
 from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID
 
 from dicom_node.domain.research import ResearchOption
 
@@ -48,6 +50,7 @@ def _tags(*keywords: str) -> frozenset[int]:
 _OWN: Mapping[int, Action] = {
     **dict.fromkeys(_tags("PatientID", "PatientName"), Action.PATIENT),
     **dict.fromkeys(_tags("AccessionNumber"), Action.ACCESSION_NUMBER),
+    **dict.fromkeys(_tags("TrackingID"), Action.DUMMY),  # X in the table, but required beside Tracking UID (C.8.20.4)
 }
 #: Not in the table, and somebody's: dates as text, numbers of orders (retired ones, too), text of people.
 _BEYOND_THE_TABLE = _tags(
@@ -146,7 +149,7 @@ def is_kept_uid(tag: BaseTag, uid: str) -> bool:
     """Whether a UID names a kind of thing: it is the standard's own, a class, a syntax or a code system."""
     keyword = keyword_for_tag(tag)
     return (
-        uid.startswith("1.2.840.10008.")
+        UID(uid, validation_mode=config.IGNORE).name != uid
         or keyword.endswith(("ClassUID", "TransferSyntaxUID"))
         or keyword in ("CodingSchemeUID", "ContextUID", "MappingResourceUID")
     )

@@ -105,7 +105,7 @@ SELECT job_id, path, modality, sop_class_uid, sop_instance_uid, series_instance_
        (SELECT json_group_array(peer) FROM delivery
         WHERE delivery.result_id = result.result_id AND delivery.state <> 'dead') AS peers
 FROM result JOIN job USING (job_id)
-WHERE study_instance_uid = :study_instance_uid AND job_id < :before_job AND modality = 'SR'
+WHERE study_instance_uid = :study_instance_uid AND job_id < :before_job AND modality = 'SR' AND kind = 'result'
 ORDER BY job_id DESC, result_id;
 
 -- name: add_delivery
@@ -114,7 +114,7 @@ INSERT INTO delivery (job_id, result_id, peer, due_at) VALUES (:job_id, :result_
 
 -- name: delivery_by_id
 -- One delivery, with what is told about it.
-SELECT delivery_id, job_id, peer, delivery.state AS state, delivery.reason AS reason, modality, study_instance_uid
+SELECT delivery_id, job_id, peer, delivery.state AS state, delivery.reason AS reason, modality, study_instance_uid, kind
 FROM delivery JOIN result USING (result_id, job_id) JOIN job USING (job_id) WHERE delivery_id = :delivery_id;
 
 -- name: deliveries_due
@@ -140,7 +140,7 @@ UPDATE delivery SET state = :state, reason = :reason, status = :status WHERE del
 
 -- name: deliveries_of_study
 -- Every delivery of every job of a study, in sending order, with what is told about it.
-SELECT delivery_id, job_id, peer, delivery.state AS state, delivery.reason AS reason, modality, study_instance_uid
+SELECT delivery_id, job_id, peer, delivery.state AS state, delivery.reason AS reason, modality, study_instance_uid, kind
 FROM delivery JOIN result USING (result_id, job_id) JOIN job USING (job_id)
 WHERE study_instance_uid = :study_instance_uid ORDER BY delivery_id;
 
@@ -150,10 +150,10 @@ UPDATE delivery SET state = 'pending', attempt = 1, reason = '', status = NULL, 
 WHERE delivery_id = :delivery_id;
 
 -- name: deliveries_of_jobs
--- Every delivery of the jobs in a JSON array, in sending order.
+-- Every delivery of results of the jobs in a JSON array, in sending order.
 SELECT job_id, peer, state, attempt, reason, sop_class_uid, sop_instance_uid, path, modality
 FROM delivery JOIN result USING (result_id, job_id)
-WHERE job_id IN (SELECT value FROM json_each(:job_ids)) ORDER BY delivery_id;
+WHERE job_id IN (SELECT value FROM json_each(:job_ids)) AND kind = 'result' ORDER BY delivery_id;
 
 -- name: studies
 -- How every study stands, or the `only` one, by its newest job; a study of which no image came has none. Newest study first.
@@ -192,7 +192,7 @@ SELECT * FROM job WHERE study_instance_uid = :study_instance_uid ORDER BY job_id
 
 -- name: results_of_job
 -- How many results a job has.
-SELECT count(*) AS number FROM result WHERE job_id = :job_id;
+SELECT count(*) AS number FROM result WHERE job_id = :job_id AND kind = 'result';
 
 -- name: leased_job_of_study
 -- The job of a study that a living worker holds.
@@ -215,6 +215,10 @@ WHERE study_instance_uid = :study_instance_uid OR sop_instance_uid IN (
 -- name: forget_deliveries
 -- All deliveries of a study.
 DELETE FROM delivery WHERE job_id IN (SELECT job_id FROM job WHERE study_instance_uid = :study_instance_uid);
+
+-- name: forget_research_copies
+-- What was wanted of a study; the copies are results.
+DELETE FROM research_copy WHERE study_instance_uid = :study_instance_uid;
 
 -- name: forget_results
 -- All results of a study.
@@ -245,7 +249,7 @@ DELETE FROM instance WHERE study_instance_uid = :study_instance_uid;
 
 -- name: studies_done_with
 -- Studies, or the `only` one, that are done: no job is under way, the newest is neither held nor failed, and no delivery
--- is on its way or dead. An older job that was held or failed does not count: the newest saw all that it saw. A study
+-- is on its way or dead, no research copy is to be made. An older job that was held or failed does not count: the newest saw all that it saw. A study
 -- of which no image came has no job, and nothing to wait for. The one that has been left alone for longest comes first.
 SELECT study.study_instance_uid, max(received_at, coalesce(finished_at, received_at)) AS last_at
 FROM (
@@ -265,6 +269,9 @@ WHERE NOT EXISTS (
 ) AND NOT EXISTS (
     SELECT 1 FROM job JOIN delivery USING (job_id)
     WHERE job.study_instance_uid = study.study_instance_uid AND delivery.state NOT IN ('sent', 'committed')
+) AND NOT EXISTS (
+    SELECT 1 FROM research_copy
+    WHERE research_copy.study_instance_uid = study.study_instance_uid AND research_copy.state = 'wanted'
 ) ORDER BY last_at, study.study_instance_uid;
 
 -- name: record_call
@@ -287,3 +294,78 @@ DELETE FROM call WHERE rowid IN (
 -- name: calls
 -- Who called, the latest first.
 SELECT * FROM call ORDER BY last_at DESC, rowid DESC LIMIT :most;
+
+-- name: want_images
+-- Copies of the images of a study; of those that were left out or failed once more, of those that are made none.
+INSERT INTO research_copy (study_instance_uid, sop_instance_uid, job_id, path)
+SELECT study_instance_uid, sop_instance_uid, :job_id, path FROM instance
+WHERE study_instance_uid = :study_instance_uid AND kind = 'image' ORDER BY rowid
+ON CONFLICT DO UPDATE SET job_id = excluded.job_id, state = 'wanted', reason = '', attempt = 0, failing_since = NULL
+WHERE state <> 'made';
+
+-- name: want_results
+-- Copies of the results of a job; the same.
+INSERT INTO research_copy (study_instance_uid, sop_instance_uid, job_id, path)
+SELECT :study_instance_uid, sop_instance_uid, job_id, path FROM result
+WHERE job_id = :job_id AND kind = 'result' ORDER BY result_id
+ON CONFLICT DO UPDATE SET job_id = excluded.job_id, state = 'wanted', reason = '', attempt = 0, failing_since = NULL
+WHERE state <> 'made';
+
+-- name: next_research_copy
+-- The one that has been wanted for longest, unless as many copies as may be wait to be sent.
+SELECT * FROM research_copy WHERE state = 'wanted' AND (
+    SELECT count(*) FROM delivery JOIN result USING (result_id, job_id)
+    WHERE delivery.state = 'pending' AND kind = 'research copy'
+) < :most ORDER BY rowid LIMIT 1;
+
+-- name: begin_research_copy
+-- A worker has taken it up.
+UPDATE research_copy SET attempt = attempt + 1
+WHERE study_instance_uid = :study_instance_uid AND sop_instance_uid = :sop_instance_uid;
+
+-- name: research_copy
+-- One of them.
+SELECT * FROM research_copy
+WHERE study_instance_uid = :study_instance_uid AND sop_instance_uid = :sop_instance_uid;
+
+-- name: postpone_research_copy
+-- One try more; this one came to an end.
+UPDATE research_copy SET attempt = 0, reason = :reason, failing_since = coalesce(failing_since, :now)
+WHERE study_instance_uid = :study_instance_uid AND sop_instance_uid = :sop_instance_uid;
+
+-- name: decide_research_copy
+-- Made, or not to be made.
+UPDATE research_copy SET state = :state, reason = :reason
+WHERE study_instance_uid = :study_instance_uid AND sop_instance_uid = :sop_instance_uid;
+
+-- name: add_copy
+-- A copy that is to be sent, safely on disk; nothing where the job has it already.
+INSERT INTO result (job_id, path, modality, sop_class_uid, sop_instance_uid, series_instance_uid, kind)
+VALUES (:job_id, :path, :modality, :sop_class_uid, :sop_instance_uid, :series_instance_uid, 'research copy')
+ON CONFLICT DO NOTHING RETURNING result_id;
+
+-- name: wanted_of_job
+-- How many copies of a job are still wanted.
+SELECT count(*) AS number FROM research_copy WHERE job_id = :job_id AND state = 'wanted';
+
+-- name: research_copies_of_job
+-- How many copies of a job stand where, and why.
+SELECT state, reason, count(*) AS number FROM research_copy WHERE job_id = :job_id
+GROUP BY state, reason ORDER BY state DESC, reason;
+
+-- name: research_copies_of_study
+-- The same of a study.
+SELECT state, reason, count(*) AS number FROM research_copy WHERE study_instance_uid = :study_instance_uid
+GROUP BY state, reason ORDER BY state DESC, reason;
+
+-- name: research_deliveries_of_job
+-- How many deliveries of copies of a job stand where, and why.
+SELECT delivery.state AS state, reason, count(*) AS number FROM delivery JOIN result USING (result_id, job_id)
+WHERE job_id = :job_id AND kind = 'research copy' GROUP BY delivery.state, reason ORDER BY delivery.state DESC, reason;
+
+-- name: research_deliveries_of_study
+-- The same of a study.
+SELECT delivery.state AS state, delivery.reason AS reason, count(*) AS number
+FROM delivery JOIN result USING (result_id, job_id) JOIN job USING (job_id)
+WHERE study_instance_uid = :study_instance_uid AND kind = 'research copy'
+GROUP BY delivery.state, delivery.reason ORDER BY delivery.state DESC, delivery.reason;

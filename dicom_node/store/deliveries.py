@@ -11,11 +11,12 @@ from dicom_node.domain.job import JobState
 from dicom_node.domain.status import Reply
 from dicom_node.store import rows
 from dicom_node.store.database import Row
-from dicom_node.store.ledger import Ledger, check_delivery_step
+from dicom_node.store.ledger import check_delivery_step
+from dicom_node.store.research import Research
 
 
-class Deliveries(Ledger):
-    """Result objects on their way."""
+class Deliveries(Research):
+    """Result objects on their way, and research copies, which are no matter of their job."""
 
     def due(self, *, now: float) -> tuple[Delivery, ...]:
         """What may be sent now. Objects of one job for one peer come in sending order, none before one that waits.
@@ -36,7 +37,7 @@ class Deliveries(Ledger):
             if delivery["state"] != DeliveryState.PENDING:
                 raise StoreError(f"delivery {delivery_id} is {delivery['state']} already; only a pending one can wait")
             self._run("postpone_delivery", delivery_id=delivery_id, reason=reason, due_at=due_at, now=now)
-            if reason != delivery["reason"]:
+            if reason != delivery["reason"] and not _is_copy(delivery):
                 self._delivery_event(delivery, "postponed", reason, now)
 
     def dead(self, delivery_id: int, *, reason: str, now: float) -> None:
@@ -63,8 +64,9 @@ class Deliveries(Ledger):
             for delivery in again:
                 check_delivery_step(delivery, DeliveryState.PENDING)
                 self._run("send_again", delivery_id=delivery["delivery_id"], now=now)
-                self._delivery_event(delivery, DeliveryState.PENDING, "to be sent again, by request", now)
-            for job_id, number in Counter(row["job_id"] for row in again).items():
+                if not _is_copy(delivery):
+                    self._delivery_event(delivery, DeliveryState.PENDING, "to be sent again, by request", now)
+            for job_id, number in Counter(row["job_id"] for row in again if not _is_copy(row)).items():
                 job = self._job(job_id)
                 if job["state"] != JobState.DELIVERING:
                     self._move(job, JobState.DELIVERING, f"to be sent again, by request: {number} results", now)
@@ -75,6 +77,9 @@ class Deliveries(Ledger):
         delivery = self._delivery(delivery_id)
         check_delivery_step(delivery, state)
         self._run("decide_delivery", delivery_id=delivery_id, state=state, reason=reason, status=status)
+        if _is_copy(delivery):
+            self._copy_delivered(delivery, now)
+            return
         self._delivery_event(delivery, state, reason if status is None else f"answered 0x{status:04X}", now)
         fates = self._run("deliveries_of_jobs", job_ids=json.dumps([delivery["job_id"]]))
         if any(fate["state"] == DeliveryState.PENDING for fate in fates):
@@ -97,3 +102,7 @@ class Deliveries(Ledger):
 def _is_to_be_sent_again(delivery: Row, *, everything: bool) -> bool:
     state = DeliveryState(delivery["state"])
     return state is DeliveryState.DEAD or (everything and state is not DeliveryState.PENDING)
+
+
+def _is_copy(delivery: Row) -> bool:
+    return bool(delivery["kind"] == "research copy")

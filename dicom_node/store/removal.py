@@ -16,7 +16,8 @@ from dicom_node.store.ledger import Ledger
 Discard = Callable[[str, Sequence[ConflictingObject]], None]
 #: In this order, since rows refer to rows.
 _FORGET = (
-    "forget_deliveries", "forget_results", "forget_events", "forget_conflicts", "forget_jobs", "forget_instances",
+    "forget_deliveries", "forget_research_copies", "forget_results", "forget_events", "forget_conflicts", "forget_jobs",
+    "forget_instances",
 )  # fmt: skip
 
 

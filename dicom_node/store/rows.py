@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dicom_node.domain.delivery import Delivery, DeliveryState, EarlierReport, ResultObject
 from dicom_node.domain.job import Job, JobState
+from dicom_node.domain.research import Original
 from dicom_node.domain.status import NOTHING_TO_ANALYSE, DeliveryStatus, Event, JobStatus, StudyStatus
 from dicom_node.domain.study import ConflictingObject, Instance, InstanceKind, StudyActivity
 from dicom_node.store.database import Row, Value
@@ -63,6 +64,18 @@ def job_of(row: Row) -> Job:
         attempt=row["attempt"],
         reason=row["reason"],
         settled_at=row["settled_at"],
+    )
+
+
+def original_of(row: Row) -> Original:
+    """From `next_research_copy`, begun once more."""
+    return Original(
+        job_id=row["job_id"],
+        study_instance_uid=row["study_instance_uid"],
+        sop_instance_uid=row["sop_instance_uid"],
+        path=Path(row["path"]),
+        attempt=row["attempt"] + 1,
+        failing_since=row["failing_since"],
     )
 
 

@@ -1,7 +1,7 @@
 """What the node remembers, and every step it may take: here of instances and jobs, by bases of the rest.
 
 A study's deliveries are in deliveries.py, what a person may ask for in requests.py, its removal in removal.py, what is
-told of it in overview.py; they share ledger.py. All run SQL by name only.
+told of it in overview.py, research copies in research.py; they share ledger.py. All run SQL by name only.
 
 A step and its event are one transaction, on disk when the method returns. A Store may be shared by threads, and a file
 by processes that open a Store each; database.py says how. An image that comes in order is no event: its row says
@@ -17,6 +17,7 @@ from pathlib import Path
 from dicom_node.domain.delivery import EarlierReport, Outgoing
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
+from dicom_node.domain.research import CopyWish
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
 from dicom_node.store import rows
 from dicom_node.store.calls import Calls
@@ -30,7 +31,7 @@ from dicom_node.store.statements import named_queries, sql_text
 
 _QUERIES = named_queries(sql_text("queries.sql"))
 #: SQL files that bring a database from version n to n + 1, in order.
-_MIGRATIONS = ("schema.sql", "0002_deliveries.sql", "0003_calls.sql")
+_MIGRATIONS = ("schema.sql", "0002_deliveries.sql", "0003_calls.sql", "0004_research.sql")
 
 
 class Receipt(StrEnum):
@@ -124,12 +125,20 @@ class Store(Deliveries, Requests, Removal, Overview):
         return tuple(map(rows.instance_of, found))
 
     def finish(
-        self, job_id: int, worker: str, *, outcome: str, summary: str, results: Sequence[Outgoing], now: float,
-    ) -> bool:  # fmt: skip
+        self,
+        job_id: int,
+        worker: str,
+        *,
+        outcome: str,
+        summary: str,
+        results: Sequence[Outgoing],
+        now: float,
+        copies: CopyWish | None = None,
+    ) -> bool:
         """The analysis is made: record its outcome, its `summary` (JSON text) and its results, in sending order.
 
-        Each result is to be delivered to its peers. False, and nothing is written, when the lease is not this
-        worker's any more.
+        Each result is to be delivered to its peers, and `copies` for research are to be made later. False, and nothing
+        is written, when the lease is not this worker's any more.
         """
         with self._database.change():
             job = self._leased(job_id, worker)
@@ -141,6 +150,8 @@ class Store(Deliveries, Requests, Removal, Overview):
                 [added] = self._run("add_result", job_id=job_id, **rows.result_columns(each.result))
                 for peer in each.peers:
                     self._run("add_delivery", job_id=job_id, result_id=added["result_id"], peer=peer, now=now)
+            if copies is not None:
+                self._want_copies(job, copies, now)
             peers = dict.fromkeys(peer for each in results for peer in each.peers)
             if peers:
                 reason = f"{len(results)} results on their way to {', '.join(peers)}"

@@ -465,5 +465,5 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(path):
     assert store.due(now=9.0)[0].failing_since == 8.0
     store.close()
     assert rows(path, "PRAGMA foreign_key_check") == []
-    assert rows(path, "PRAGMA user_version") == [(3,)]
+    assert rows(path, "PRAGMA user_version") == [(4,)]
     assert len(rows(path, "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'delivery'")) == 3
