@@ -105,7 +105,7 @@ class Settings(Section):
     #: None: no copies for research are made.
     research: ResearchSection | None = Field(
         default=None,
-        description="null, or a section with to and key_file",
+        description="a section with to and key_file",
         examples=["{to: RESEARCH, key_file: /etc/dicom-node/research.key}"],
     )
     settle: SettleSection = SettleSection()

@@ -131,6 +131,8 @@ class Statement:
     parameters: tuple[Parameter, ...]
     character_sets_read: tuple[str, ...]
     character_sets_written: tuple[str, ...]
+    #: Options of the de-identification profile for research copies; None where none are made.
+    research_options: tuple[str, ...] | None
     influences: tuple[str, ...] = tuple(INFLUENCES)
     private_scheme: str = PRIVATE_SCHEME
 
@@ -156,6 +158,7 @@ def statement_of(settings: Settings) -> Statement:
         parameters=parameters(settings),
         character_sets_read=character_sets_read(),
         character_sets_written=tuple(sorted({str(made.SpecificCharacterSet) for made in observed.plain.values()})),
+        research_options=None if settings.research is None else tuple(sorted(settings.research.options)),
     )
 
 
@@ -173,7 +176,7 @@ def _network(settings: Settings, iods: tuple[CreatedIod, ...]) -> Network:
             outbound=any(peer.tls is not None for peer in settings.peers.values()),
         ),
         senders=tuple(map(settings.destination, settings.receive.senders)),
-        destinations=tuple(map(settings.destination, settings.deliver.peers)),
+        destinations=tuple(map(settings.destination, settings.outgoing_peers)),
         accepted=accepted,
         proposed=proposed_contexts(iods),
         transfer_syntaxes=transfer_syntaxes(accepted),
