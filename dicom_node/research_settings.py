@@ -23,7 +23,7 @@ class ResearchSection(Section):
 
     #: A name without a slash is a peer's.
     to: Annotated[str, AfterValidator(_folder_beside_the_file)] = Field(
-        min_length=1, description="the name of a peer, or a folder (with a slash in it)", examples=["RESEARCH"]
+        min_length=1, description="the name of a peer, or a folder (with a slash in it)", examples=["PACS"]
     )
     key_file: FilePath = Field(
         description="a file that `dicom-node research-key` made", examples=["/etc/dicom-node/research.key"]
