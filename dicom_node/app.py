@@ -43,6 +43,7 @@ from dicom_node.transfers import Dispatches, Ending, Receptions
 from dicom_node.web.serving import web_of
 from dicom_node.worker_process import WorkerProcess
 from inference.stages import CascadeError, load_cascade
+from sr_writer.provenance import is_own_uid
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Node:
         policy = RetryPolicy(settings.deliver.give_up_after_hours * 3600, random.Random())
         self._outbox = Outbox(
             self.store,
-            {name: settings.way_out(name) for name in settings.deliver.peers},
+            {name: settings.way_out(name) for name in settings.outgoing_peers},
             settings.node.ae_title,
             clock,
             policy,
@@ -122,7 +123,7 @@ class Node:
                 *catch_up_tasks(settings, self._catch_up),
                 *(
                     Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._deliver_to, peer))
-                    for peer in settings.deliver.peers
+                    for peer in settings.outgoing_peers
                 ),
             ]
         )
@@ -185,8 +186,8 @@ class Node:
 
     def _count_held(self, peer: Destination, study_instance_uid: str) -> int:
         """What a peer holds of a study; without own objects, which there are only where this node has made some."""
-        is_own = is_own_uid if self.store.has_own_objects(study_instance_uid) else None
-        return instances_held(study_instance_uid, partial(find, peer, self._settings.node.ae_title), is_own)
+        own = is_own_uid if self.store.has_own_objects(study_instance_uid) else None
+        return instances_held(study_instance_uid, partial(find, peer, self._settings.node.ae_title), own)
 
 
 def classify(sop_class_uid: str, sop_instance_uid: str, maker: Maker) -> InstanceKind:

@@ -19,6 +19,7 @@ from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import DeliveryError, PeerRefused, SettingsError
 from dicom_node.domain.web import WebDestination
 from dicom_node.peers import echo
+from dicom_node.research.setup import check_research
 from dicom_node.settings import Settings
 from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
 from dicom_node.stow import open_stow
@@ -56,8 +57,9 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield _port(settings)
     yield from _web(settings.web)
     yield from _models(settings)
+    yield from _research(settings)
     for name in settings.peers:
-        yield _peer(settings.way_out(name), settings.node.ae_title, gets_results=name in settings.deliver.peers)
+        yield _peer(settings.way_out(name), settings.node.ae_title, gets_results=name in settings.outgoing_peers)
     if settings.collector is not None:
         yield _collector(settings.collector)
 
@@ -82,6 +84,24 @@ def _tls_files(settings: Settings) -> Iterator[Check]:
     pairs = {(files.certificate, files.key, files.authorities): files for files in wanted if files is not None}
     for files in pairs.values():
         yield _certificate(files)
+
+
+def _research(settings: Settings) -> Iterator[Check]:
+    """The key of the copies, and the folder they go to."""
+    if settings.research is None:
+        return
+    subject = f"research key {settings.research.key_file}"
+    try:
+        check_research(settings)
+    except SettingsError as error:
+        yield Check(subject, Verdict.FAILED, str(error))
+    else:
+        yield Check(subject, Verdict.OK, "for its owner alone, and random as far as can be seen")
+    folder = settings.research.destination
+    if isinstance(folder, Path):
+        is_usable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+        detail = "this user may write there" if is_usable else "is no folder that this user may write to; make it"
+        yield Check(f"research copies {folder}", Verdict.OK if is_usable else Verdict.FAILED, detail)
 
 
 def _certificate(files: TlsFiles) -> Check:

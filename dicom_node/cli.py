@@ -29,6 +29,8 @@ from dicom_node.faults import tell_without_messages
 from dicom_node.files import files_under
 from dicom_node.logs import configure_logging
 from dicom_node.progress import Progress
+from dicom_node.research.keys import make_key
+from dicom_node.research.setup import check_research
 from dicom_node.sending import send_folder
 from dicom_node.settings import SHIPPED_CONFIG
 from dicom_node.terminal import (
@@ -63,6 +65,7 @@ def serve(config: ConfigOption) -> None:
     settings = settings_of(config)
     configure_logging(settings.log.level)
     composition.check_cascade(settings)
+    check_research(settings)
     os.umask(0o077)  # the database is SQLite's to create; what is in it concerns nobody else on this machine
     # blocked before any thread starts, so that none is interrupted: a signal waits until this one asks for it
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
@@ -164,6 +167,13 @@ def send(
     typer.echo(f"{progress.done - len(problems)} of {progress.done} files arrived at {destination}")
     if problems or not progress.done:
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def research_key(path: Path) -> None:
+    """A new key for the pseudonyms of research copies, in a file of its own that only its owner may read."""
+    make_key(path)
+    typer.echo(f"{path} is written; keep a copy where no research data are: without it no pseudonym can be made again")
 
 
 app.add_typer(data_commands.app, name="data")

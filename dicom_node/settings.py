@@ -25,6 +25,7 @@ from dicom_node.domain.errors import Fault, SettingsError
 from dicom_node.domain.web import WebDestination
 from dicom_node.network_settings import FilePath, NodeSection, PeerSection, PeerTlsSection, ReceiveSection
 from dicom_node.pull_settings import CatchUpSection
+from dicom_node.research_settings import ResearchSection
 from dicom_node.section import Section
 from dicom_node.validation import choice, faults_of
 from dicom_node.web_settings import WebSection, web_faults
@@ -140,6 +141,12 @@ class Settings(Section):
     receive: ReceiveSection
     deliver: DeliverSection
     web: WebSection = WebSection()
+    #: None: no copies for research are made.
+    research: ResearchSection | None = Field(
+        default=None,
+        description="a section with to and key_file",
+        examples=["{to: RESEARCH, key_file: /etc/dicom-node/research.key}"],
+    )
     settle: SettleSection = SettleSection()
     urgent: UrgentSection = UrgentSection()
     catch_up: CatchUpSection = CatchUpSection()
@@ -198,6 +205,12 @@ class Settings(Section):
         """The peer of that name, as objects are sent to it. Raises SettingsError when there is none."""
         peer = self.peers.get(name)
         return peer.destination(name) if isinstance(peer, DicomwebPeerSection) else self.destination(name)
+
+    @property
+    def outgoing_peers(self) -> tuple[str, ...]:
+        """The names of all peers that something is sent to: results, or research copies."""
+        copies = () if self.research is None else (self.research.destination,)
+        return tuple(dict.fromkeys((*self.deliver.peers, *(name for name in copies if isinstance(name, str)))))
 
     @property
     def own_tls(self) -> TlsFiles | None:
@@ -295,7 +308,7 @@ def _replace(document: Document, environment: Mapping[str, str]) -> None:
 
 
 def _name_faults(document: Document) -> list[Fault]:
-    """Names in `receive.from`, `deliver.to` and `catch_up.from` that no peer has, or that stand there twice."""
+    """Names of peers in `receive`, `deliver`, `catch_up` and `research` that no peer has, or that stand there twice."""
     peers = document.at("peers")
     known = [str(name) for name in peers] if isinstance(peers, dict) else []
     faults: list[Fault] = []
@@ -311,4 +324,8 @@ def _name_faults(document: Document) -> list[Fault]:
                 faults.append(document.fault(place, f"{name!r} stands here twice", "remove one of the two"))
             elif section == "receive" and isinstance(name, str) and (fault := sender_fault(document, place, name)):
                 faults.append(fault)
+    copies_to = document.at("research", "to")
+    if isinstance(copies_to, str) and "/" not in copies_to and copies_to not in known:
+        problem = f"expected the name of a peer, or a folder with a slash in it, got {copies_to!r}"
+        faults.append(document.fault(("research", "to"), problem, choice(copies_to, known)))
     return faults

@@ -4,6 +4,7 @@
     <root>/spool/<study>/<series>/<sop>.dcm      received, as received
     <root>/conflicts/<study>/<sop>.<digest>.dcm  the same SOP Instance UID with other bytes, kept aside for a person
     <root>/results/<study>/<sop>.dcm             made by this node
+    <root>/research/<study>/<sop>.dcm            de-identified copies that wait to be sent; <sop> is the copy's own
 
 What is removed goes by whole studies: study_folders.py.
 
@@ -45,7 +46,7 @@ _META_FROM = _GROUP_LENGTH_AT + 4
 
 DEFAULT_MINIMUM_FREE_BYTES = 1 << 30
 #: The folders that have one folder a study.
-BY_STUDY = ("spool", "conflicts", "results")
+BY_STUDY = ("spool", "conflicts", "results", "research")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,10 @@ class Spool:
 
     def __init__(self, root: Path, minimum_free_bytes: int = DEFAULT_MINIMUM_FREE_BYTES) -> None:
         self._incoming = root / "incoming"
-        self._received, self._conflicts, self._results = (root / name for name in BY_STUDY)
+        self._received, self._conflicts, self._results, self._copies = (root / name for name in BY_STUDY)
         self._minimum_free_bytes = minimum_free_bytes
         self._placing = threading.Lock()
-        for folder in (self._incoming, self._received, self._conflicts, self._results):
+        for folder in (self._incoming, self._received, self._conflicts, self._results, self._copies):
             make_folder(folder)
 
     def keep(self, address: InstanceAddress, dataset: bytes, meta: FileMetaDataset) -> Kept:
@@ -133,14 +134,14 @@ class Spool:
         """
         buffer = io.BytesIO()
         dcmwrite(buffer, result, enforce_file_format=True)
-        try:
-            study = checked_uid(study_instance_uid, "Study Instance UID")
-            final = self._results / study / f"{checked_uid(result.SOPInstanceUID, 'SOP Instance UID')}.dcm"
-            part = self._write_part(buffer.getbuffer())
-            self._move(part, final)
-        except (OSError, OutOfResources, CannotUnderstand) as error:
-            raise StoreError(f"a result of study {study_instance_uid} cannot be written: {error}") from error
-        return final
+        return self._write_made(self._results, study_instance_uid, str(result.SOPInstanceUID), buffer.getbuffer())
+
+    def write_copy(self, study_instance_uid: str, sop_instance_uid: str, content: bytes) -> Path:
+        """Write a research copy of an object of the study, a whole file; the same again replaces it.
+
+        Raises StoreError when the disk says no or a UID cannot name a file.
+        """
+        return self._write_made(self._copies, study_instance_uid, sop_instance_uid, content)
 
     def received(self) -> Iterator[Path]:
         """Every received instance that is not in conflict, in no special order."""
@@ -151,6 +152,15 @@ class Spool:
         for part in self._incoming.glob("*.part"):
             part.unlink(missing_ok=True)
             _LOGGER.info("Removed the unfinished file %s of an earlier run", part.name, extra={"action": "part_swept"})
+
+    def _write_made(self, folder: Path, study_uid: str, sop_uid: str, content: bytes | memoryview) -> Path:
+        try:
+            study = checked_uid(study_uid, "Study Instance UID")
+            final = folder / study / f"{checked_uid(sop_uid, 'SOP Instance UID')}.dcm"
+            self._move(self._write_part(content), final)
+        except (OSError, OutOfResources, CannotUnderstand) as error:
+            raise StoreError(f"{folder.name} of study {study_uid} cannot be written: {error}") from error
+        return final
 
     def _write_part(self, *chunks: bytes | memoryview) -> Path:
         self._check_free(sum(len(chunk) for chunk in chunks))
@@ -226,6 +236,24 @@ def _digest_of(path: Path) -> str:
         file.seek(_GROUP_LENGTH_AT)
         file.seek(_META_FROM + int.from_bytes(file.read(4), "little"))
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a whole file and its missing folders, for the owner alone, as one step that survives a power cut.
+
+    Raises OSError, and then there is no such file, or still the earlier one.
+    """
+    make_folder(path.parent)
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
+            _write_whole(file, content)
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 def _write_whole(file: io.FileIO, chunk: bytes | memoryview) -> None:

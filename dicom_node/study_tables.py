@@ -10,6 +10,7 @@ from rich.table import Table
 
 from dicom_node import tables
 from dicom_node.domain.refusal import Substitution
+from dicom_node.domain.research import ResearchStatus
 from dicom_node.domain.status import DeliveryStatus, Reply, StudyHistory
 from inference.evaluation.figures import Table as Content
 from sr_writer.created import name_of_kind
@@ -42,6 +43,8 @@ def history_tables(history: StudyHistory) -> Iterator[Table]:
     yield tables.plain_table(Content("deliveries", ("job", "object", "peer", "state", "attempt", "reason"), deliveries))
     if history.substitutions:
         yield _substitutions(history.substitutions)
+    if history.research is not None:
+        yield tables.plain_table(Content("research copies", ("what", "state", "number"), _research(history.research)))
     events = tuple(
         (
             tables.time_text(event.at) or "",
@@ -60,6 +63,7 @@ def history_json(history: StudyHistory) -> str:
         "study": tables.status_record(history.study),
         "jobs": [_with_times(asdict(job)) for job in history.jobs],
         "substitutions": [_with_times(asdict(each)) for each in history.substitutions],
+        "research": None if history.research is None else asdict(history.research),
         "events": [_with_times(asdict(event)) for event in history.events],
     }
     return json.dumps(record, indent=2, default=str)
@@ -87,6 +91,11 @@ def _substitutions(substitutions: Sequence[Substitution]) -> Table:
 def _delivery_cells(delivery: DeliveryStatus) -> tuple[str, ...]:
     name = f"{delivery.modality} {delivery.sop_instance_uid}"
     return name, delivery.peer, delivery.state_in_words, str(delivery.attempt), delivery.reason
+
+
+def _research(status: ResearchStatus) -> tuple[tuple[str, ...], ...]:
+    counted = (("copies", status.copies), ("deliveries", status.deliveries), ("why", status.reasons))
+    return tuple((what, name, str(number)) for what, numbers in counted for name, number in numbers.items())
 
 
 def _with_times(record: dict[str, object]) -> dict[str, object]:

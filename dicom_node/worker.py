@@ -19,6 +19,7 @@ from pydicom import Dataset
 
 from dicom_node.domain.delivery import EarlierReport, Outgoing, ResultObject
 from dicom_node.domain.job import Job
+from dicom_node.domain.research import SpareTime
 from dicom_node.domain.study import InstanceKind
 from dicom_node.faults import call_path, type_and_place
 from dicom_node.pipeline import AnalysedStudy
@@ -50,20 +51,36 @@ class Worker:
         results: ResultFolder,
         analyse: Analyse,
         clock: Callable[[], float] = time.time,
+        spare_time: SpareTime | None = None,
     ) -> None:
         self._name = name
         self._store = store
         self._results = results
         self._analyse = analyse
         self._clock = clock
+        self._spare_time = spare_time
 
     def take_one(self) -> bool:
-        """Work on the job that waits longest, whatever comes of it; False when none waits."""
+        """Work on the job that waits longest, whatever comes of it, or else on one copy; False when nothing waits."""
         job = self._store.claim(self._name, now=self._clock(), lease_s=LEASE_S)
         if job is None:
-            return False
+            return self._use_spare_time()
         self._work_on(job)
         return True
+
+    def _use_spare_time(self) -> bool:
+        if self._spare_time is None:
+            return False
+        try:
+            return self._spare_time.copy_one()
+        except Exception as error:  # noqa: BLE001  # the same last resort: a copy must never stop an analysis
+            _LOGGER.error(  # noqa: TRY400  # a traceback would quote messages, and they may quote the patient
+                "A research copy broke off: %s (%s)",
+                type_and_place(error),
+                call_path(error),
+                extra={"action": "copy_broke"},
+            )
+            return False
 
     def _work_on(self, job: Job) -> None:
         study = job.study_instance_uid
@@ -104,6 +121,7 @@ class Worker:
             summary=summarise(analysed.analysis).model_dump_json(),
             results=results,
             now=self._clock(),
+            copies=None if self._spare_time is None else self._spare_time.wish,
         )
         _LOGGER.info(
             "Study %s: %s, %d results%s",

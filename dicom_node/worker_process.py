@@ -97,6 +97,7 @@ def _main(settings: Settings, connection: Connection) -> None:
     # imported here: torch belongs to this process, the receiving one stays small and starts at once
     from dicom_node.engine import build_engine  # noqa: PLC0415
     from dicom_node.pipeline import analyse_study  # noqa: PLC0415
+    from dicom_node.research.setup import spare_time  # noqa: PLC0415
     from dicom_node.worker import Worker  # noqa: PLC0415
 
     for ignored in (signal.SIGINT, signal.SIGTERM):  # the node decides when its worker ends
@@ -104,14 +105,15 @@ def _main(settings: Settings, connection: Connection) -> None:
     tell_without_messages()
     configure_logging(settings.log.level)
     engine = build_engine(settings)
-    store = Store.open(settings.database)
+    store, spool = Store.open(settings.database), Spool(settings.node.storage)
     worker = Worker(
         name=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
         store=store,
-        results=Spool(settings.node.storage),
+        results=spool,
         analyse=lambda study, paths, when, earlier: analyse_study(
             study, paths, engine.without(store.refused_classes(now=time.time())), when, earlier
         ),
+        spare_time=spare_time(settings, store, spool, time.time),
     )
     _LOGGER.info("The worker is ready", extra={"action": "worker_ready"})
     try:

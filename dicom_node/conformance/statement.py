@@ -148,6 +148,8 @@ class Statement:
     collector: str
     #: How patients stand in them.
     audited_patients: str
+    #: Options of the de-identification profile for research copies; None where none are made.
+    research_options: tuple[str, ...] | None
     influences: tuple[str, ...] = tuple(INFLUENCES)
     private_scheme: str = PRIVATE_SCHEME
 
@@ -180,6 +182,7 @@ def statement_of(settings: Settings) -> Statement:
         character_sets_written=tuple(sorted({str(made.SpecificCharacterSet) for made in observed.plain.values()})),
         collector=str(settings.collector or ""),
         audited_patients=settings.audit.patient_id,
+        research_options=None if settings.research is None else tuple(sorted(settings.research.options)),
     )
 
 
@@ -198,7 +201,7 @@ def _network(settings: Settings, iods: tuple[CreatedIod, ...]) -> Network:
         ),
         senders=tuple(map(settings.destination, settings.receive.senders)),
         destinations=tuple(
-            settings.destination(name) for name in settings.deliver.peers if name in settings.dimse_peers
+            settings.destination(name) for name in settings.outgoing_peers if name in settings.dimse_peers
         ),
         accepted=accepted,
         proposed=proposed_contexts(iods),

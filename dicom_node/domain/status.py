@@ -8,6 +8,7 @@ from pathlib import Path
 from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.job import JobState
 from dicom_node.domain.refusal import Substitution
+from dicom_node.domain.research import ResearchStatus
 from dicom_node.domain.urgency import Urgency
 
 #: The state of a study that has no job: everything received of it is no image, or it is kept to compare others with.
@@ -116,6 +117,8 @@ class StudyHistory:
     events: tuple[Event, ...]
     #: What was made anew for peers that refuse a SOP class, or is to be.
     substitutions: tuple[Substitution, ...] = ()
+    #: None where no research copy was ever wanted.
+    research: ResearchStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ SELECT job_id, path, modality, sop_class_uid, sop_instance_uid, series_instance_
        (SELECT json_group_array(peer) FROM delivery
         WHERE delivery.result_id = result.result_id AND delivery.state <> 'dead') AS peers
 FROM result JOIN job USING (job_id)
-WHERE study_instance_uid = :study_instance_uid AND job_id < :before_job AND modality = 'SR'
+WHERE study_instance_uid = :study_instance_uid AND job_id < :before_job AND modality = 'SR' AND kind = 'result'
 ORDER BY job_id DESC, result_id;
 
 -- name: add_delivery
@@ -152,7 +152,7 @@ ON CONFLICT (result_id, peer) DO NOTHING;
 
 -- name: delivery_by_id
 -- One delivery, with what is told about it.
-SELECT delivery_id, job_id, peer, delivery.state AS state, delivery.reason AS reason, modality, study_instance_uid
+SELECT delivery_id, job_id, peer, delivery.state AS state, delivery.reason AS reason, modality, study_instance_uid, kind
 FROM delivery JOIN result USING (result_id, job_id) JOIN job USING (job_id) WHERE delivery_id = :delivery_id;
 
 -- name: deliveries_due
@@ -178,7 +178,7 @@ UPDATE delivery SET state = :state, reason = :reason, status = :status WHERE del
 
 -- name: deliveries_of_study
 -- Every delivery of every job of a study, in sending order, with what is told about it.
-SELECT delivery_id, job_id, peer, delivery.state AS state, delivery.reason AS reason, modality, study_instance_uid
+SELECT delivery_id, job_id, peer, delivery.state AS state, delivery.reason AS reason, modality, study_instance_uid, kind
 FROM delivery JOIN result USING (result_id, job_id) JOIN job USING (job_id)
 WHERE study_instance_uid = :study_instance_uid ORDER BY delivery_id;
 
@@ -188,12 +188,12 @@ UPDATE delivery SET state = 'pending', attempt = 1, reason = '', status = NULL, 
 WHERE delivery_id = :delivery_id;
 
 -- name: deliveries_of_jobs
--- Every delivery of the jobs in a JSON array, in sending order; of one that lacks its proof, why there is none.
+-- Every delivery of results of the jobs in a JSON array, in sending order; of one that lacks its proof, why there is none.
 SELECT job_id, peer, state, attempt, sop_class_uid, sop_instance_uid, path, modality,
        iif(state = 'sent', coalesce(unproven.reason, delivery.reason), delivery.reason) AS reason,
        state = 'sent' AND unproven.delivery_id IS NOT NULL AS is_unproven
 FROM delivery JOIN result USING (result_id, job_id) LEFT JOIN unproven USING (delivery_id)
-WHERE job_id IN (SELECT value FROM json_each(:job_ids)) ORDER BY delivery_id;
+WHERE job_id IN (SELECT value FROM json_each(:job_ids)) AND kind = 'result' ORDER BY delivery_id;
 
 -- name: studies
 -- How every study stands, or the `only` one, by its newest job; a study of which no image came has none. Newest study first.
@@ -233,7 +233,7 @@ SELECT * FROM job WHERE study_instance_uid = :study_instance_uid ORDER BY job_id
 
 -- name: results_of_job
 -- How many results a job has.
-SELECT count(*) AS number FROM result WHERE job_id = :job_id;
+SELECT count(*) AS number FROM result WHERE job_id = :job_id AND kind = 'result';
 
 -- name: leased_job_of_study
 -- The job of a study that a living worker holds.
@@ -262,6 +262,10 @@ DELETE FROM delivery WHERE job_id IN (SELECT job_id FROM job WHERE study_instanc
 DELETE FROM unproven WHERE delivery_id IN (
     SELECT delivery_id FROM delivery JOIN job USING (job_id) WHERE study_instance_uid = :study_instance_uid
 );
+
+-- name: forget_research_copies
+-- What was wanted of a study; the copies are results.
+DELETE FROM research_copy WHERE study_instance_uid = :study_instance_uid;
 
 -- name: forget_results
 -- All results of a study.
@@ -292,7 +296,8 @@ DELETE FROM instance WHERE study_instance_uid = :study_instance_uid;
 
 -- name: studies_done_with
 -- Studies, or the `only` one, that are done: no job is under way, the newest is neither held nor failed, and no delivery
--- is on its way or dead, or sent to a peer of the JSON array `proving` that has not proved to keep it. An older job that was held or failed does not count: the newest saw all that it saw. A study
+-- is on its way or dead, or sent to a peer of the JSON array `proving` that has not proved to keep it, no research copy is
+-- to be made. An older job that was held or failed does not count: the newest saw all that it saw. A study
 -- of which no image came has no job, and nothing to wait for. The one that has been left alone for longest comes first.
 SELECT study.study_instance_uid, max(received_at, coalesce(finished_at, received_at)) AS last_at
 FROM (
@@ -312,7 +317,10 @@ WHERE NOT EXISTS (
 ) AND NOT EXISTS (
     SELECT 1 FROM job JOIN delivery USING (job_id)
     WHERE job.study_instance_uid = study.study_instance_uid AND delivery.state <> 'committed'
-      AND (delivery.state <> 'sent' OR delivery.peer IN (SELECT value FROM json_each(:proving)))
+      AND (delivery.state <> 'sent' OR kind = 'result' AND delivery.peer IN (SELECT value FROM json_each(:proving)))
+) AND NOT EXISTS (
+    SELECT 1 FROM research_copy
+    WHERE research_copy.study_instance_uid = study.study_instance_uid AND research_copy.state = 'wanted'
 ) ORDER BY last_at, study.study_instance_uid;
 
 -- name: record_call
@@ -339,7 +347,8 @@ SELECT * FROM call ORDER BY last_at DESC, rowid DESC LIMIT :most;
 -- name: await_proofs
 -- What a peer has and has not proved to keep yet is to be proved from now on.
 INSERT INTO unproven (delivery_id, due_at)
-SELECT delivery_id, :now FROM delivery WHERE state = 'sent' AND peer = :peer
+SELECT delivery_id, :now FROM delivery JOIN result USING (result_id, job_id)
+WHERE state = 'sent' AND peer = :peer AND kind = 'result'
 ON CONFLICT DO NOTHING;
 
 -- name: await_no_proofs
@@ -544,7 +553,7 @@ DELETE FROM refused_class WHERE peer = :peer RETURNING peer;
 -- What of a job is on its way to a peer, in sending order.
 SELECT delivery_id, job_id, peer, delivery.state AS state, delivery.reason AS reason, modality, study_instance_uid
 FROM delivery JOIN result USING (result_id, job_id) JOIN job USING (job_id)
-WHERE job_id = :job_id AND peer = :peer AND delivery.state = 'pending' ORDER BY delivery_id;
+WHERE job_id = :job_id AND peer = :peer AND delivery.state = 'pending' AND kind = 'result' ORDER BY delivery_id;
 
 -- name: forget_proofs_of_pending
 -- What is not sent is not to be proved.
@@ -554,7 +563,8 @@ DELETE FROM unproven WHERE delivery_id IN (
 
 -- name: take_back
 -- What of a job is on its way to a peer is not sent.
-DELETE FROM delivery WHERE job_id = :job_id AND peer = :peer AND state = 'pending';
+DELETE FROM delivery WHERE job_id = :job_id AND peer = :peer AND state = 'pending'
+AND result_id IN (SELECT result_id FROM result WHERE job_id = :job_id AND kind = 'result');
 
 -- name: ask_for_substitution
 -- Results of a job are to be made anew for a peer.
@@ -606,3 +616,78 @@ SELECT record_id, text FROM audit_record ORDER BY record_id LIMIT :most;
 -- name: forget_audit_records
 -- Those up to this one have arrived.
 DELETE FROM audit_record WHERE record_id <= :record_id;
+
+-- name: want_images
+-- Copies of the images of a study; of those that were left out or failed once more, of those that are made none.
+INSERT INTO research_copy (study_instance_uid, sop_instance_uid, job_id, path)
+SELECT study_instance_uid, sop_instance_uid, :job_id, path FROM instance
+WHERE study_instance_uid = :study_instance_uid AND kind = 'image' ORDER BY rowid
+ON CONFLICT DO UPDATE SET job_id = excluded.job_id, state = 'wanted', reason = '', attempt = 0, failing_since = NULL
+WHERE state <> 'made';
+
+-- name: want_results
+-- Copies of the results of a job; the same.
+INSERT INTO research_copy (study_instance_uid, sop_instance_uid, job_id, path)
+SELECT :study_instance_uid, sop_instance_uid, job_id, path FROM result
+WHERE job_id = :job_id AND kind = 'result' ORDER BY result_id
+ON CONFLICT DO UPDATE SET job_id = excluded.job_id, state = 'wanted', reason = '', attempt = 0, failing_since = NULL
+WHERE state <> 'made';
+
+-- name: next_research_copy
+-- The one that has been wanted for longest, unless as many copies as may be wait to be sent.
+SELECT * FROM research_copy WHERE state = 'wanted' AND (
+    SELECT count(*) FROM delivery JOIN result USING (result_id, job_id)
+    WHERE delivery.state = 'pending' AND kind = 'research copy'
+) < :most ORDER BY rowid LIMIT 1;
+
+-- name: begin_research_copy
+-- A worker has taken it up.
+UPDATE research_copy SET attempt = attempt + 1
+WHERE study_instance_uid = :study_instance_uid AND sop_instance_uid = :sop_instance_uid;
+
+-- name: research_copy
+-- One of them.
+SELECT * FROM research_copy
+WHERE study_instance_uid = :study_instance_uid AND sop_instance_uid = :sop_instance_uid;
+
+-- name: postpone_research_copy
+-- One try more; this one came to an end.
+UPDATE research_copy SET attempt = 0, reason = :reason, failing_since = coalesce(failing_since, :now)
+WHERE study_instance_uid = :study_instance_uid AND sop_instance_uid = :sop_instance_uid;
+
+-- name: decide_research_copy
+-- Made, or not to be made.
+UPDATE research_copy SET state = :state, reason = :reason
+WHERE study_instance_uid = :study_instance_uid AND sop_instance_uid = :sop_instance_uid;
+
+-- name: add_copy
+-- A copy that is to be sent, safely on disk; nothing where the job has it already.
+INSERT INTO result (job_id, path, modality, sop_class_uid, sop_instance_uid, series_instance_uid, kind)
+VALUES (:job_id, :path, :modality, :sop_class_uid, :sop_instance_uid, :series_instance_uid, 'research copy')
+ON CONFLICT DO NOTHING RETURNING result_id;
+
+-- name: wanted_of_job
+-- How many copies of a job are still wanted.
+SELECT count(*) AS number FROM research_copy WHERE job_id = :job_id AND state = 'wanted';
+
+-- name: research_copies_of_job
+-- How many copies of a job stand where, and why.
+SELECT state, reason, count(*) AS number FROM research_copy WHERE job_id = :job_id
+GROUP BY state, reason ORDER BY state DESC, reason;
+
+-- name: research_copies_of_study
+-- The same of a study.
+SELECT state, reason, count(*) AS number FROM research_copy WHERE study_instance_uid = :study_instance_uid
+GROUP BY state, reason ORDER BY state DESC, reason;
+
+-- name: research_deliveries_of_job
+-- How many deliveries of copies of a job stand where, and why.
+SELECT delivery.state AS state, reason, count(*) AS number FROM delivery JOIN result USING (result_id, job_id)
+WHERE job_id = :job_id AND kind = 'research copy' GROUP BY delivery.state, reason ORDER BY delivery.state DESC, reason;
+
+-- name: research_deliveries_of_study
+-- The same of a study.
+SELECT delivery.state AS state, delivery.reason AS reason, count(*) AS number
+FROM delivery JOIN result USING (result_id, job_id) JOIN job USING (job_id)
+WHERE study_instance_uid = :study_instance_uid AND kind = 'research copy'
+GROUP BY delivery.state, delivery.reason ORDER BY delivery.state DESC, delivery.reason;

@@ -12,11 +12,12 @@ from dicom_node.domain.job import JobState
 from dicom_node.domain.status import Reply
 from dicom_node.store import rows
 from dicom_node.store.database import Row
-from dicom_node.store.ledger import Ledger, check_delivery_step
+from dicom_node.store.ledger import check_delivery_step
+from dicom_node.store.research import Research
 
 
-class Deliveries(Ledger):
-    """Result objects on their way."""
+class Deliveries(Research):
+    """Result objects on their way, and research copies, which are no matter of their job."""
 
     def due(self, *, now: float) -> tuple[Delivery, ...]:
         """What may be sent now. Objects of one job for one peer come in sending order, none before one that waits.
@@ -37,7 +38,7 @@ class Deliveries(Ledger):
             if delivery["state"] != DeliveryState.PENDING:
                 raise StoreError(f"delivery {delivery_id} is {delivery['state']} already; only a pending one can wait")
             self._run("postpone_delivery", delivery_id=delivery_id, reason=reason, due_at=due_at, now=now)
-            if reason != delivery["reason"]:
+            if reason != delivery["reason"] and not _is_copy(delivery):
                 self._delivery_event(delivery, "postponed", reason, now)
 
     def dead(self, delivery_id: int, *, reason: str, now: float) -> None:
@@ -80,10 +81,11 @@ class Deliveries(Ledger):
             check_delivery_step(delivery, DeliveryState.PENDING)
             self._run("forget_proof", delivery_id=delivery["delivery_id"])
             self._run("send_again", delivery_id=delivery["delivery_id"], now=now)
-            self._delivery_event(delivery, DeliveryState.PENDING, "to be sent again, by request", now)
+            if not _is_copy(delivery):
+                self._delivery_event(delivery, DeliveryState.PENDING, "to be sent again, by request", now)
         for peer in {row["peer"] for row in deliveries}:
             self._run("try_peer_now", peer=peer, now=now)
-        for job_id, number in Counter(row["job_id"] for row in deliveries).items():
+        for job_id, number in Counter(row["job_id"] for row in deliveries if not _is_copy(row)).items():
             job, reason = self._job(job_id), f"to be sent again, by request: {number} results"
             if job["state"] == JobState.FAILED and self._run("peers_to_make_anew_for", job_id=job_id):
                 self._run("begin_anew", job_id=job_id)
@@ -95,6 +97,9 @@ class Deliveries(Ledger):
         delivery = self._delivery(delivery_id)
         check_delivery_step(delivery, state)
         self._run("decide_delivery", delivery_id=delivery_id, state=state, reason=reason, status=status)
+        if _is_copy(delivery):
+            self._copy_delivered(delivery, now)
+            return
         self._delivery_event(delivery, state, reason if status is None else f"answered 0x{status:04X}", now)
         self._close_if_decided(self._job(delivery["job_id"]), now)
 
@@ -127,3 +132,7 @@ class Deliveries(Ledger):
 def _is_to_be_sent_again(delivery: Row, *, everything: bool) -> bool:
     state = DeliveryState(delivery["state"])
     return state is DeliveryState.DEAD or (everything and state is not DeliveryState.PENDING)
+
+
+def _is_copy(delivery: Row) -> bool:
+    return bool(delivery["kind"] == "research copy")

@@ -7,10 +7,10 @@ import json
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.status import Event, StudyHistory, StudyStatus
 from dicom_node.store import rows
-from dicom_node.store.ledger import Ledger
+from dicom_node.store.research import Research
 
 
-class Overview(Ledger):
+class Overview(Research):
     """Studies as they stand; nothing is changed here."""
 
     def studies(self, limit: int | None = None) -> tuple[StudyStatus, ...]:
@@ -30,7 +30,8 @@ class Overview(Ledger):
             jobs = self._run("jobs_of_study", study_instance_uid=uid)
             deliveries = self._run("deliveries_of_jobs", job_ids=json.dumps([row["job_id"] for row in jobs]))
             anew = tuple(map(rows.substitution_of, self._run("substitutions_of_study", study_instance_uid=uid)))
-            return StudyHistory(statuses[0], rows.job_statuses_of(jobs, deliveries), self.events(uid), anew)
+            told = rows.job_statuses_of(jobs, deliveries)
+            return StudyHistory(statuses[0], told, self.events(uid), anew, self.research_of(uid))
 
     def events(self, study_instance_uid: str) -> tuple[Event, ...]:
         """What happened to a study, in order."""

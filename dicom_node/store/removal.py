@@ -18,8 +18,8 @@ from dicom_node.store.ledger import Ledger
 Discard = Callable[[str, Sequence[ConflictingObject]], None]
 #: In this order, since rows refer to rows.
 _FORGET = (
-    "forget_unproven", "forget_deliveries", "forget_substitutions", "forget_results", "forget_events",
-    "forget_conflicts", "forget_jobs", "forget_instances", "forget_prior",
+    "forget_unproven", "forget_deliveries", "forget_research_copies", "forget_substitutions", "forget_results",
+    "forget_events", "forget_conflicts", "forget_jobs", "forget_instances", "forget_prior",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from dicom_node.domain.commitment import Reference, Unproven
 from dicom_node.domain.delivery import Delivery, DeliveryState, EarlierReport, ResultObject
 from dicom_node.domain.job import Job, JobState
 from dicom_node.domain.refusal import Substitution
+from dicom_node.domain.research import Original
 from dicom_node.domain.status import FETCHED_AS_PRIOR, NOTHING_TO_ANALYSE, DeliveryStatus, Event, JobStatus, StudyStatus
 from dicom_node.domain.study import ConflictingObject, Instance, InstanceKind, Sender, StudyActivity
 from dicom_node.domain.urgency import Urgency
@@ -81,6 +82,18 @@ def job_of(row: Row) -> Job:
         attempt=row["attempt"],
         reason=row["reason"],
         settled_at=row["settled_at"],
+    )
+
+
+def original_of(row: Row) -> Original:
+    """From `next_research_copy`, begun once more."""
+    return Original(
+        job_id=row["job_id"],
+        study_instance_uid=row["study_instance_uid"],
+        sop_instance_uid=row["sop_instance_uid"],
+        path=Path(row["path"]),
+        attempt=row["attempt"] + 1,
+        failing_since=row["failing_since"],
     )
 
 

@@ -1,9 +1,9 @@
 """What the node remembers, and every step it may take: here of instances and jobs, by bases of the rest.
 
 A study's deliveries are in deliveries.py, what peers refuse of them in substitutions.py, their proofs in proofs.py,
-which peers can be reached in reachability.py, what a person may ask for in requests.py, the removal of a study in
-removal.py, what is pulled in pulls.py, what is told of it in overview.py, what the node is to promise in promises.py;
-they share ledger.py. All run SQL by name only.
+research copies in research.py, which peers can be reached in reachability.py, what a person may ask for in requests.py,
+the removal of a study in removal.py, what is pulled in pulls.py, what is told of it in overview.py, what the node is to
+promise in promises.py; they share ledger.py. All run SQL by name only.
 
 A step and its event are one transaction, on disk when the method returns. A Store may be shared by threads, and a file
 by processes that open a Store each; database.py says how. An image that comes in order is no event: its row says
@@ -19,6 +19,7 @@ from pathlib import Path
 from dicom_node.domain.delivery import DeliveryState, EarlierReport, Outgoing
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
+from dicom_node.domain.research import CopyWish
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
 from dicom_node.domain.urgency import MOST_OVERTAKEN
 from dicom_node.store import rows
@@ -47,6 +48,7 @@ MIGRATIONS = (
     "0006_priors.sql",
     "0007_refused_classes.sql",
     "0008_audit.sql",
+    "0009_research.sql",
 )
 
 
@@ -161,13 +163,21 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview):
         return tuple(map(rows.instance_of, found))
 
     def finish(
-        self, job_id: int, worker: str, *, outcome: str, summary: str, results: Sequence[Outgoing], now: float,
-    ) -> bool:  # fmt: skip
+        self,
+        job_id: int,
+        worker: str,
+        *,
+        outcome: str,
+        summary: str,
+        results: Sequence[Outgoing],
+        now: float,
+        copies: CopyWish | None = None,
+    ) -> bool:
         """The analysis is made: record its outcome, its `summary` (JSON text) and its results, in sending order.
 
         Each result is to be delivered to its peers; of a job that is made anew, to those it is made anew for, and only
-        what was not on its way to them before. False, and nothing is written, when the lease is not this worker's any
-        more.
+        what was not on its way to them before. `copies` for research are to be made later. False, and nothing is
+        written, when the lease is not this worker's any more.
         """
         with self._database.change():
             job = self._leased(job_id, worker)
@@ -182,6 +192,8 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview):
                 for peer in (peer for peer in each.peers if not only or peer in only):
                     self._run("add_delivery", job_id=job_id, result_id=row["result_id"], peer=peer, now=now)
             self._run("note_substitutions", job_id=job_id, worker=worker, now=now)
+            if copies is not None:
+                self._want_copies(job, copies, now)
             self._to_be_delivered(job, results, now)
             return True
 
