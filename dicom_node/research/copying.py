@@ -80,6 +80,7 @@ def copy_of(path: Path, rules: CopyRules, how: Deidentification) -> Copy:
     with explained("cannot be de-identified"):
         traces = traces_of(original)
         deidentify(original, how)
+        original.preamble = bytes(128)  # whatever stood there
         buffer = io.BytesIO()
         dcmwrite(buffer, original, enforce_file_format=True)
         content = buffer.getvalue()
