@@ -8,11 +8,14 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 from dicom_node.admission import AssociationRequest, KnownPeer, Rejected, admit
 from dicom_node.calls import CallBook
+from dicom_node.clock_watch import ClockWatch
 from dicom_node.domain.errors import Fault, SettingsError, StoreError
 from dicom_node.domain.study import InstanceKind
 from dicom_node.intake import classify_object
@@ -49,10 +52,15 @@ class Node:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clock = clock
-        self._folder_lock = _lock_folder(settings)
-        self.store = Store.open(settings.database)
-        self._spool = Spool(settings.node.storage)
+        self._folder_lock = _lock_folder(settings.node.storage)
+        try:
+            self.store = sound_store(settings.database)
+        except StoreError:
+            os.close(self._folder_lock)
+            raise
+        self._spool = Spool(settings.node.storage, settings.receive.minimum_free_bytes)
         self._spool.sweep()
+        _look_for_lost_records(self.store, self._spool)
         folders = StudyFolders(settings.node.storage)
         folders.sweep()
         self._worker = WorkerProcess(settings)
@@ -64,10 +72,12 @@ class Node:
             random.Random(),  # spreads retries, guards nothing
             settings.deliver.give_up_after_hours * 3600,
         )
+        self._settles_from = time.monotonic() + settings.settle.quiet_seconds
+        self._clock_watch = ClockWatch(self.store, clock, self._clock_was_set)
         self._calls = CallBook(self.store.calls)
         self._scp = StorageScp(
             listener(settings),
-            Receiver(self._spool, self.store, self._classify),
+            Receiver(self._spool, self.store, classify),
             partial(admission, settings),
             on_stored=lambda _instance: None,
             on_call=self._calls.note,
@@ -79,7 +89,7 @@ class Node:
                 Task("wake the worker", _WAKE_EVERY_S, self._worker.tick),
                 Task("note who called", _NOTE_CALLS_EVERY_S, self._calls.flush),
                 Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
-                *retention_tasks(settings, self.store, folders, clock),
+                *retention_tasks(settings, self.store, folders, clock, self._clock_watch.is_trusted),
                 *(
                     Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._outbox.deliver_due_to, peer))
                     for peer in settings.deliver.peers
@@ -96,11 +106,13 @@ class Node:
     def start(self) -> None:
         """Accept associations from now on. Raises OSError when the port is taken."""
         self._scp.start()
+        self._clock_watch.start()
         self._schedule.start()
 
     def stop(self) -> None:
         """Take no more, finish what is being written, and leave the rest on disk for the next start."""
         self._scp.stop(_GRACE_S)
+        self._clock_watch.stop()
         self._outbox.stop()
         self._schedule.stop()
         self._worker.stop(_GRACE_S)
@@ -108,24 +120,35 @@ class Node:
         self.store.close()
         os.close(self._folder_lock)
 
+    def _clock_was_set(self) -> None:
+        self._schedule.run_now()
+
     def _settle(self) -> None:
+        if time.monotonic() < self._settles_from:  # senders that the last stop cut off have as long to come again
+            return
         quiet_seconds = self._settings.settle.quiet_seconds
         if settle_quiet_studies(self.store, self._scp.open_associations, quiet_seconds, self._clock()):
             self._worker.tick()
 
-    def _classify(self, sop_class_uid: str, sop_instance_uid: str) -> InstanceKind:
-        return classify_object(sop_class_uid, is_own=is_own_uid(sop_instance_uid))
+
+def classify(sop_class_uid: str, sop_instance_uid: str) -> InstanceKind:
+    """What an object is to the node; its own results are known by their UIDs."""
+    return classify_object(sop_class_uid, is_own=is_own_uid(sop_instance_uid))
 
 
 def retention_tasks(
-    settings: Settings, store: Store, folders: StudyFolders, clock: Callable[[], float]
+    settings: Settings,
+    store: Store,
+    folders: StudyFolders,
+    clock: Callable[[], float],
+    is_trusted: Callable[[], bool] = lambda: True,
 ) -> tuple[Task, ...]:
     """The removal of old studies; none where everything is kept."""
     days, gigabytes = settings.retain.days, settings.retain.maximum_gb
     if days is None and gigabytes is None:
         return ()
     limits = Limits(days, None if gigabytes is None else int(gigabytes * 1e9))
-    return (Task("retain", _RETAIN_EVERY_S, Retention(store, folders, limits, clock).keep_within_limits),)
+    return (Task("retain", _RETAIN_EVERY_S, Retention(store, folders, limits, clock, is_trusted).keep_within_limits),)
 
 
 def admission(settings: Settings, request: AssociationRequest) -> Rejected | None:
@@ -175,9 +198,38 @@ def _addresses(host: str) -> frozenset[str]:
         return frozenset()
 
 
-def _lock_folder(settings: Settings) -> int:
+@contextmanager
+def storage_lock(folder: Path) -> Iterator[None]:
+    """Hold the storage folder against a node. Raises StoreError when one runs."""
+    descriptor = _lock_folder(folder)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sound_store(path: Path) -> Store:
+    """The database at `path`, looked at as a whole. Raises DamagedDatabase."""
+    store = Store.open(path)
+    try:
+        store.check()
+    except StoreError:
+        store.close()
+        raise
+    return store
+
+
+def _look_for_lost_records(store: Store, spool: Spool) -> None:
+    """An empty database over a spool that is not was begun anew, and by hand."""
+    if not store.studies(limit=1) and next(spool.received(), None) is not None:
+        _LOGGER.warning(
+            "The database knows no study, and there are images in the spool; dicom-node rebuild records them",
+            extra={"action": "spool_unrecorded"},
+        )
+
+
+def _lock_folder(folder: Path) -> int:
     """Hold the storage folder as the only node; the lock ends with the process. Raises StoreError."""
-    folder = settings.node.storage
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(folder / "node.lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -7,10 +7,11 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from dicom_node.domain.errors import NodeError
 from dicom_node.faults import type_and_place
 
 _LOGGER = logging.getLogger(__name__)
@@ -36,7 +37,9 @@ class Schedule:
             # a task that takes longer than its interval skips runs; misfire_grace_time None: however late, it runs
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        self._scheduler.add_listener(_tell_of, EVENT_JOB_ERROR)
+        self._told: dict[str, str] = {}
+        self._scheduler.add_listener(self._tell_of, EVENT_JOB_ERROR)
+        self._scheduler.add_listener(lambda run: self._told.pop(run.job_id, None), EVENT_JOB_EXECUTED)
         for task in tasks:
             self._scheduler.add_job(task.run, "interval", seconds=task.every_s, id=task.name, name=task.name)
 
@@ -44,14 +47,24 @@ class Schedule:
         """Begin; the first run of each task comes after its interval."""
         self._scheduler.start()
 
+    def run_now(self) -> None:
+        """Have every task run at once and then at its interval: the clock was set, and next runs may be far away."""
+        if self._scheduler.running:
+            for job in self._scheduler.get_jobs():
+                job.modify(next_run_time=datetime.datetime.now(datetime.UTC))
+
     def stop(self) -> None:
         """Begin no other run, and wait for those under way."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
 
+    def _tell_of(self, failure: JobExecutionEvent) -> None:
+        """A task that raises is run again at its next time, and told of once until it succeeds or says something else.
 
-def _tell_of(failure: JobExecutionEvent) -> None:
-    """A task that raises is run again at its next time; APScheduler's own word on it, with a traceback, is silenced."""
-    _LOGGER.error(
-        "The task %r broke off: %s", failure.job_id, type_and_place(failure.exception), extra={"action": "task_broke"}
-    )
+        APScheduler's own word on it, with a traceback, is silenced. Only the node's own errors may be quoted.
+        """
+        error = failure.exception
+        told = str(error) if isinstance(error, NodeError) else type_and_place(error)
+        if self._told.get(failure.job_id) != told:
+            self._told[failure.job_id] = told
+            _LOGGER.error("The task %r broke off: %s", failure.job_id, told, extra={"action": "task_broke"})

@@ -29,6 +29,7 @@ from dicom_node.domain.errors import CannotUnderstand, ReceiveError
 from dicom_node.domain.study import Instance
 from dicom_node.faults import call_path, type_and_place
 from dicom_node.listening import Dismissal, Door, HouseRules, open_door
+from dicom_node.messages import BoundedMessages
 from dicom_node.negotiation import refused_contexts, request_of
 from dicom_node.peers import VERIFICATION
 from dicom_node.receiving import Arrival, Receiver
@@ -206,6 +207,9 @@ class StorageScp:
         return _status(_SUCCESS)
 
     def _receive(self, event: Event, request: C_STORE) -> None:
+        messages = event.assoc.dimse
+        if isinstance(messages, BoundedMessages):
+            messages.refuse_too_large(int(request.MessageID or 0))
         if request.DataSet is None:
             raise CannotUnderstand("the request has no data set")
         calling = event.assoc.requestor.ae_title

@@ -106,7 +106,7 @@ def _main(settings: Settings, connection: Connection) -> None:
     worker = Worker(
         name=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
         store=store,
-        results=Spool(settings.node.storage),
+        results=Spool(settings.node.storage, settings.receive.minimum_free_bytes),
         analyse=lambda study, paths, when, earlier: analyse_study(study, paths, engine, when, earlier),
     )
     _LOGGER.info("The worker is ready", extra={"action": "worker_ready"})

@@ -34,9 +34,8 @@ from dicom_node.conformance.specimens import INFLUENCES
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.delivery import FIRST_DELAY_S, LONGEST_DELAY_S, Destination
 from dicom_node.equipment import equipment_of
-from dicom_node.listening import LONGEST_PDU_BYTES
+from dicom_node.listening import DRAINED, LONGEST_PDU_BYTES
 from dicom_node.settings import Settings
-from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
 from inference.stages import Stage, load_cascade
 from sr_writer.codes import PRIVATE_SCHEME
 from sr_writer.created import CREATED_KINDS, ROOT_TEMPLATE, Template
@@ -82,13 +81,15 @@ class Network:
     accepted: tuple[Context, ...]
     proposed: tuple[Context, ...]
     transfer_syntaxes: tuple[TransferSyntax, ...]
+    #: Of disk space; below it images are refused.
+    minimum_free_bytes: int
     rejections: tuple[Rejection, ...] = REJECTIONS
     answered: tuple[Status, ...] = statuses_answered()
     understood: tuple[Status, ...] = statuses_understood()
     failures: tuple[Status, ...] = failures_met()
     first_delay_s: float = FIRST_DELAY_S
     longest_delay_s: float = LONGEST_DELAY_S
-    minimum_free_bytes: int = DEFAULT_MINIMUM_FREE_BYTES
+    drained: int = DRAINED
     longest_pdu_bytes: int = LONGEST_PDU_BYTES
 
     @property
@@ -177,6 +178,7 @@ def _network(settings: Settings, iods: tuple[CreatedIod, ...]) -> Network:
         accepted=accepted,
         proposed=proposed_contexts(iods),
         transfer_syntaxes=transfer_syntaxes(accepted),
+        minimum_free_bytes=settings.receive.minimum_free_bytes,
     )
 
 

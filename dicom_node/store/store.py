@@ -1,7 +1,7 @@
 """What the node remembers, and every step it may take: here of instances and jobs, by bases of the rest.
 
 A study's deliveries are in deliveries.py, what a person may ask for in requests.py, its removal in removal.py, what is
-told of it in overview.py; they share ledger.py. All run SQL by name only.
+told of it in overview.py, how times follow the clock in clock.py; they share ledger.py. All run SQL by name only.
 
 A step and its event are one transaction, on disk when the method returns. A Store may be shared by threads, and a file
 by processes that open a Store each; database.py says how. An image that comes in order is no event: its row says
@@ -20,6 +20,7 @@ from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
 from dicom_node.store import rows
 from dicom_node.store.calls import Calls
+from dicom_node.store.clock import Clock
 from dicom_node.store.database import Database, Row
 from dicom_node.store.deliveries import Deliveries
 from dicom_node.store.ledger import check_job_step
@@ -43,7 +44,7 @@ class Receipt(StrEnum):
     CONFLICT = "conflict"
 
 
-class Store(Deliveries, Requests, Removal, Overview):
+class Store(Deliveries, Requests, Removal, Overview, Clock):
     """One open database. Every method raises StoreError when the database refuses."""
 
     def __init__(self, database: Database) -> None:
@@ -58,6 +59,15 @@ class Store(Deliveries, Requests, Removal, Overview):
     def close(self) -> None:
         """Close the database; everything is on disk already."""
         self._database.close()
+
+    def check(self) -> None:
+        """Raises DamagedDatabase when the file is not a sound database; it reads the whole file."""
+        self._database.check()
+
+    def digest(self, sop_instance_uid: str) -> str | None:
+        """The digest of a received instance; None when there is none."""
+        found = self._row("instance_by_uid", sop_instance_uid=sop_instance_uid)
+        return None if found is None else str(found["digest"])
 
     def record_instance(self, instance: Instance, *, calling_ae: str, now: float) -> Receipt:
         """Record what was received; a new image opens its study's job, or opens it again.
