@@ -29,6 +29,9 @@ _MOST_UNANSWERED = 8
 _COMMAND = 1
 #: An unrecognised or invalid PDU (PS3.8 Table 9-10); whatever the state, the association is aborted.
 _INVALID_PDU = "Evt19"
+#: What this node has to say (PS3.8 9.2.2), and the state in which nobody hears it any more.
+_OWN = frozenset({"Evt7", "Evt8", "Evt9", "Evt11", "Evt14", "Evt15"})
+_AWAITING_CLOSE = "Sta13"
 #: What pynetdicom and pydicom raise over a PDU, a primitive or a command set that is none.
 _NONSENSE = (
     ArithmeticError, AttributeError, EOFError, InvalidEventError, LookupError, NotImplementedError, OSError,
@@ -91,10 +94,14 @@ class GuardedMachine(StateMachine):
 
     def do_action(self, event: str) -> None:
         """Act on an event, and be in the next state; an event that breaks the action becomes that of an invalid PDU."""
+        state = self.current_state
+        if event in _OWN and state == _AWAITING_CLOSE:
+            self.dul.to_provider_queue.get_nowait()
+            return
         try:
             super().do_action(event)
         except _NONSENSE as error:
             if event == _INVALID_PDU:
                 raise
-            self._abused(type_and_place(error))
+            self._abused(f"{event} in {state}: {type_and_place(error)}")
             super().do_action(_INVALID_PDU)

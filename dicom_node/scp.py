@@ -41,6 +41,7 @@ _LOGGER = logging.getLogger(__name__)
 _SUCCESS = 0x0000
 #: Error Comment (0000,0902) is LO: at most 64 characters (PS3.7 C.4).
 _LONGEST_COMMENT = 64
+_AFTER_THE_DOOR_S = 10.0
 #: pynetdicom's own limit must never decide; admission does.
 _NO_LIMIT = 1_000_000
 
@@ -91,7 +92,8 @@ class StorageScp:
         """Bind and listen. Raises OSError when the port is taken."""
         listener = self._listener
         entity = accepting_entity(listener.ae_title)
-        entity.acse_timeout = listener.bounds.artim_s
+        # the door keeps the bound; pynetdicom, at the same moment, would stop to wait for what has just come
+        entity.acse_timeout = listener.bounds.artim_s + _AFTER_THE_DOOR_S
         entity.network_timeout = listener.bounds.idle_s
         handlers: list[EventHandlerType] = [
             (evt.EVT_CONN_OPEN, send_without_delay),

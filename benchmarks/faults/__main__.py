@@ -1,4 +1,9 @@
-"""What breaks, and what becomes of it: `python -m benchmarks.faults kills|... [--seed N] [--json FILE]`.
+"""What breaks, and what becomes of it: `python -m benchmarks.faults WHAT [--seed N] [--json FILE]`.
+
+    kills        kill -9 of sender, node, worker and PACS at 100 random moments of a stream of studies
+    transitions  the same at each step of a study, before it is committed and after
+    fuzz         100,000 mutated association requests, messages and data sets
+    callers      200 silent, half-open and slow callers at once
 
 Each prints a line, begins it with `good` or `BAD`, and ends with exit status 0 or 1. The seed makes the same choices
 again, though not the same moments.
@@ -14,6 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
+from benchmarks.faults.callers import run_callers
+from benchmarks.faults.fuzz import run_fuzz
 from benchmarks.faults.kills import run_kills
 from benchmarks.faults.transitions import run_transitions
 
@@ -39,13 +46,17 @@ def _run(wanted: argparse.Namespace, folder: Path) -> Outcome:
             return run_kills(folder, count=wanted.count or 100, seed=wanted.seed, tell=_say)
         case "transitions":
             return run_transitions(folder)
+        case "fuzz":
+            return run_fuzz(folder, count=wanted.count or 100_000, seed=wanted.seed, tell=_say)
+        case "callers":
+            return run_callers(folder, count=wanted.count or 200)
     raise ValueError(wanted.what)
 
 
 def main() -> None:
     """Run one of them, print, and leave a JSON file if asked."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("what", choices=("kills", "transitions"))
+    arguments.add_argument("what", choices=("kills", "transitions", "fuzz", "callers"))
     arguments.add_argument("--count", type=int, help="kills or inputs; left out: as many as the benchmark says")
     arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     arguments.add_argument("--json", type=Path)

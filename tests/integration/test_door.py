@@ -5,9 +5,7 @@ import socket
 import struct
 
 import pytest
-from pydicom.dataset import Dataset
 from pynetdicom import AE
-from pynetdicom.dsutils import encode
 from pynetdicom.presentation import build_context
 
 from dicom_node.domain.bounds import Bounds
@@ -20,31 +18,17 @@ from dicom_node.tls import ServerTls
 from tests.builders.certificates import authority
 from tests.builders.command import eventually
 from tests.builders.network import HOST, PATIENCE_S, image_series, running_node, saved
+from tests.builders.pdus import C_ECHO_RQ, EXPLICIT, MR, VERIFICATION, associate_request, p_data, request
 
 # pynetdicom drops the socket of a connection that was closed on it without closing it
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
-MR = "1.2.840.10008.5.1.4.1.1.4"
-EXPLICIT = "1.2.840.10008.1.2.1"
 QUICK = Bounds(artim_s=1.0, idle_s=1.0)
 
 
 def connect(node):
     """A connection that says nothing yet."""
     return socket.create_connection((HOST, node.destination.port), PATIENCE_S)
-
-
-def associate_request():
-    """The bytes of an A-ASSOCIATE-RQ to the node, as another node of its kind sends it."""
-    with socket.create_server((HOST, 0)) as recorder:
-        entity = AE(ae_title="TESTER")
-        entity.acse_timeout = 0.1
-        association = entity.associate(*recorder.getsockname(), contexts=[build_context(MR, EXPLICIT)], ae_title="NODE")
-        assert not association.is_established
-        connection, _ = recorder.accept()
-        with connection:
-            said = connection.recv(65536)  # and an A-ABORT after it
-            return said[: 6 + struct.unpack_from(">L", said, 2)[0]]
 
 
 def ended(connection):
@@ -62,14 +46,14 @@ def ended(connection):
 )
 def test_who_stalls_is_sent_away_while_others_are_served(tmp_path, sent):
     """Wherever it stalls; the reason is recorded, with the AE title if it was told."""
-    request = associate_request()
+    asked = associate_request()
     with running_node(tmp_path, bounds=QUICK) as node, connect(node) as connection:
         if sent is None:
-            connection.sendall(request)
+            connection.sendall(asked)
             assert connection.recv(1) == b"\x02"  # A-ASSOCIATE-AC
             connection.sendall(struct.pack(">BBL", 4, 0, 1000) + b"\0" * 500)
         else:
-            connection.sendall(request[:sent])
+            connection.sendall(asked[:sent])
         echo(node.destination, "OTHER")
         assert ended(connection)
         assert eventually(lambda: any(call.outcome is CallOutcome.CUT_OFF for call in node.calls))
@@ -80,9 +64,9 @@ def test_who_stalls_is_sent_away_while_others_are_served(tmp_path, sent):
 
 def test_an_idle_association_is_ended(tmp_path):
     """After its request nothing comes."""
-    request = associate_request()
+    asked = associate_request()
     with running_node(tmp_path, bounds=QUICK) as node, connect(node) as connection:
-        connection.sendall(request)
+        connection.sendall(asked)
         assert ended(connection)
 
 
@@ -166,12 +150,6 @@ def test_refused_presentation_contexts_are_recorded(tmp_path):
     assert told == [("1.2.840.10008.5.1.4.31", (EXPLICIT,), 3), (MR, ("1.2.3.4",), 4)]
 
 
-def p_data(*fragments):
-    """A P-DATA-TF PDU (PS3.8 9.3.5) of presentation context 1."""
-    items = b"".join(struct.pack(">LB", len(each) + 1, 1) + each for each in fragments)
-    return struct.pack(">BBL", 4, 0, len(items)) + items
-
-
 @pytest.mark.parametrize(
     "nonsense",
     [
@@ -192,9 +170,9 @@ def p_data(*fragments):
 @pytest.mark.filterwarnings("ignore:End of file reached before delimiter:UserWarning")
 def test_nonsense_ends_its_association_at_once_and_quietly(tmp_path, nonsense, capfd):
     """No thread dies over it: nothing is left open, no traceback is written, others are served."""
-    request = associate_request()
+    asked = associate_request()
     with running_node(tmp_path) as node, connect(node) as connection:
-        connection.sendall(request)
+        connection.sendall(asked)
         assert connection.recv(1) == b"\x02"  # A-ASSOCIATE-AC
         connection.sendall(nonsense)
         assert ended(connection)
@@ -205,14 +183,9 @@ def test_nonsense_ends_its_association_at_once_and_quietly(tmp_path, nonsense, c
 
 def test_requests_are_not_heaped_up(tmp_path):
     """Who does not wait for answers is sent away before the node's memory is full of his requests."""
-    command = Dataset()
-    command.AffectedSOPClassUID = "1.2.840.10008.1.1"
-    command.CommandField, command.MessageID, command.CommandDataSetType = 0x0030, 1, 0x0101
-    command.CommandGroupLength = len(encode(command, True, True))
-    echo_request = p_data(b"\x03" + encode(command, True, True))
-    request = associate_request()
+    echo_request = p_data(request(C_ECHO_RQ, VERIFICATION), context_id=3)
     with running_node(tmp_path) as node, connect(node) as connection:
-        connection.sendall(request)
+        connection.sendall(associate_request())
         assert connection.recv(1) == b"\x02"
         with contextlib.suppress(OSError):
             for _ in range(2000):
