@@ -10,7 +10,7 @@ _SILENCED = ("highdicom", "pydicom", "pynetdicom", "py.warnings")
 #: Libraries that tell each step of what they do; schedule.py tells what goes wrong in a task.
 _TALKATIVE = ("apscheduler", "faster_coco_eval")
 #: Characters that would begin a line of their own, or speak to a terminal (Unicode categories Cc, Zl and Zp).
-_UNPRINTED = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029), "\N{REPLACEMENT CHARACTER}")
+_UNPRINTED = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029), "?")
 
 
 class _UtcFormatter(logging.Formatter):

@@ -47,7 +47,9 @@ def test_one_dead_and_one_moody_peer_delay_no_other(tmp_path):
     config, port = write_config(tmp_path / "node", ports["PACS"])
     others = "".join(f"  {name}: {{ae_title: {name}, host: {HOST}, port: {ports[name]}}}\n" for name in list(ports)[1:])
     content = config.read_text().replace("receive:", f"{others}receive:")
-    config.write_text(content.replace("deliver: {to: [PACS]}", "deliver: {to: [PACS, DEAD, MOODY]}"))
+    content = content.replace("deliver: {to: [PACS]}", "deliver: {to: [PACS, DEAD, MOODY]}")
+    (tmp_path / "none").mkdir()  # no model packages: every report says so, and takes no time
+    config.write_text(content + "models: {folder: ../none}\n")
     study = next(study for study in phantom_studies(501, WHEN) if study.kind == "hand radiograph")
     uid = study.study_instance_uid
     for instance in study.instances:
