@@ -6,7 +6,6 @@ reads, with a traceback, and leave the association open for ever.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from io import BytesIO
 from typing import cast
@@ -18,8 +17,6 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from dicom_node.domain.errors import OutOfResources
 from dicom_node.faults import type_and_place
-
-_LOGGER = logging.getLogger(__name__)
 
 #: No command set of PS3.7 comes near.
 _LONGEST_COMMAND_BYTES = 1 << 16

@@ -23,7 +23,7 @@ from tests.builders.datasets import mr_series
 from tests.builders.network import HOST, free_port, saved
 from tests.builders.pdus import associate_request
 
-_ARTIM_S = 15
+_ARTIM_S = 10
 #: A slow caller says a byte so often.
 _BYTE_EVERY_S = 0.5
 _MOST_GROWTH_MB = 200.0

@@ -1,8 +1,7 @@
-"""A process that ends itself, as `kill -9` would, at one statement of one transaction: before its COMMIT, or after it.
+"""A death at each step of a study, from the first image to done.
 
-`steps()` names every such place that a study passes on its way from the first image to done; `cross` takes a study that
-way in a child process, with sender, node and PACS in one, and the place that kills it. The next try goes on with
-what is on disk, as restarted processes would.
+`cross` takes a study that way in a child process, with sender, node and PACS in one, and the place that kills it. The
+next try goes on with what is on disk, as restarted processes would.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import cast
 import numpy as np
 from pydicom.dataset import Dataset
 
+from benchmarks.faults.dying import Step, arm, steps
 from dicom_node.archive import Archive
 from dicom_node.domain.delivery import Destination, EarlierReport
 from dicom_node.domain.job import JobState
@@ -35,60 +34,12 @@ from dicom_node.results import Addressed
 from dicom_node.settling import settle_quiet_studies
 from dicom_node.spool import Spool
 from dicom_node.store import Store
-from dicom_node.store.database import Database, Row, Value
 from dicom_node.worker import Worker
 from inference.findings import Analysis
 from sr_writer.provenance import is_own_uid
 from tests.builders.analyses import EQUIPMENT, analysis_of, encode, headers_of, lesion, segmented
 from tests.builders.datasets import mr_series
 from tests.builders.network import HOST, dataset_bytes, free_port, saved
-
-#: Named query, the value of `state` where it makes a difference, and the which time: what a study passes whose analysis
-#: breaks off once and whose PACS is away at first.
-_PLACES: tuple[tuple[str, str, int], ...] = (
-    ("add_instance", "", 1),
-    ("open_job", "receiving", 1),
-    ("note_image", "", 2),
-    ("move_job", "ready", 1),
-    ("lease_job", "", 1),
-    ("move_job", "ready", 2),
-    ("lease_job", "", 2),
-    ("add_result", "", 2),
-    ("add_delivery", "", 3),
-    ("move_job", "delivering", 1),
-    ("postpone_delivery", "", 1),
-    ("decide_delivery", "sent", 1),
-    ("decide_delivery", "sent", 2),
-    ("move_job", "done", 1),
-)
-#: Places between transactions, where files change: method of a part, and the which time.
-_PARTS: tuple[tuple[type, str, int], ...] = (
-    (Spool, "_write_part", 1),
-    (Spool, "_place", 2),
-    (Spool, "write_result", 2),
-    (Spool, "_move", 1),
-    (Archive, "_keep", 2),
-)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One place to die at: the `time`-th run of a query with its `state`, or of a method; before it, or after."""
-
-    name: str
-    state: str
-    time: int
-    after: bool
-
-    def __str__(self) -> str:
-        """`after move_job done 1`."""
-        return " ".join(filter(None, ("after" if self.after else "before", self.name, self.state, str(self.time))))
-
-
-def steps() -> tuple[Step, ...]:
-    """Every place, before and after."""
-    places = [*_PLACES, *((f"{owner.__name__}.{method}", "", which) for owner, method, which in _PARTS)]
-    return tuple(Step(*place, after) for place, after in itertools.product(places, (False, True)))
 
 
 @dataclass(frozen=True)
@@ -150,7 +101,7 @@ def _go_through(folder: Path, step: Step | None) -> None:
     seconds = itertools.count(1000 if step is not None else 4600)
     clock = partial(next, cast("Iterator[float]", seconds))
     if step is not None:
-        _arm(step)
+        arm(step)
     pacs = Destination("PACS", "PACS", HOST, free_port())
     store, spool = Store.open(folder / "node.db"), Spool(folder, minimum_free_bytes=0)
     spool.sweep()
@@ -220,64 +171,6 @@ def _found() -> tuple[Analysis, dict[str, Dataset], tuple[Dataset, ...]]:
     found = segmented(lesion((2, 32, 32), start=(0, 8, 8), size=(2, 10, 10)))
     analysis, headers = analysis_of(images, found), headers_of(*images)
     return analysis, headers, encode(analysis, headers, EQUIPMENT)
-
-
-def _arm(step: Step) -> None:
-    """From now on this process ends itself at the step."""
-    left = itertools.count(step.time - 1, -1)
-
-    def die_now() -> bool:
-        return next(left) == 0
-
-    owners = {owner.__name__: owner for owner, _, _ in _PARTS}
-    owner_name, _, method = step.name.partition(".")
-    if method:
-        _arm_method(owners[owner_name], method, die_now, after=step.after)
-    else:
-        _arm_query(step, die_now)
-
-
-def _arm_method(owner: type, method: str, die_now: Callable[[], bool], *, after: bool) -> None:
-    original = getattr(owner, method)
-
-    def armed(*arguments: object) -> object:
-        dies = die_now()
-        if dies and not after:
-            _die()
-        answer = original(*arguments)
-        if dies:
-            _die()
-        return answer
-
-    setattr(owner, method, armed)
-
-
-def _arm_query(step: Step, die_now: Callable[[], bool]) -> None:
-    """Before its transaction is committed, or right after."""
-    run, transaction = Database.run, Database._transaction
-    doomed: list[bool] = []
-
-    def armed_run(self: Database, query: str, **values: Value) -> list[Row]:
-        rows = run(self, query, **values)
-        if query == step.name and (not step.state or values["state"] == step.state):
-            doomed.append(die_now())
-        return rows
-
-    @contextmanager
-    def armed_transaction(self: Database, begin: str) -> Iterator[None]:
-        with transaction(self, begin):
-            yield
-            if any(doomed) and not step.after:
-                _die()
-        if any(doomed):
-            _die()
-
-    Database.run = armed_run  # type: ignore[method-assign]
-    Database._transaction = armed_transaction  # type: ignore[method-assign,assignment]
-
-
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass(frozen=True)

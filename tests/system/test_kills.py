@@ -4,8 +4,9 @@ import random
 
 import pytest
 
+from benchmarks.faults.dying import steps
 from benchmarks.faults.kills import run_kills
-from benchmarks.faults.transitions import cross, steps
+from benchmarks.faults.transitions import cross
 
 
 def test_whatever_is_killed_the_stream_comes_through(tmp_path):
