@@ -8,13 +8,16 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 from dicom_node.admission import AssociationRequest, KnownPeer, Rejected, admit, peer_that_calls
 from dicom_node.auditor import AuditedCalls, AuditedFolders, auditor_of
 from dicom_node.calls import CallBook
 from dicom_node.catch_up import CatchUp, Window
+from dicom_node.clock_watch import ClockWatch
 from dicom_node.commitment_scu import ProvingPeer
 from dicom_node.commitment_service import CommitmentPeers, CommitmentService
 from dicom_node.domain.delivery import Destination, RetryPolicy
@@ -66,10 +69,15 @@ class Node:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clock = clock
-        self._folder_lock = _lock_folder(settings)
-        self.store = Store.open(settings.database)
-        self._spool = Spool(settings.node.storage)
+        self._folder_lock = _lock_folder(settings.node.storage)
+        try:
+            self.store = sound_store(settings.database)
+        except StoreError:
+            os.close(self._folder_lock)
+            raise
+        self._spool = Spool(settings.node.storage, settings.receive.minimum_free_bytes)
         self._spool.sweep()
+        _look_for_lost_records(self.store, self._spool)
         self._audit = auditor_of(settings, self.store)
         self._receptions: Receptions[Ending] = Receptions()
         self._dispatches = Dispatches()
@@ -88,6 +96,8 @@ class Node:
             {destination.peer: destination.wanted for destination in settings.deliver.to},
             self._dispatches.note,
         )
+        self._settles_from = time.monotonic() + settings.settle.quiet_seconds
+        self._clock_watch = ClockWatch(self.store, clock, self._clock_was_set)
         self._calls = CallBook(AuditedCalls(self.store.calls, self._audit))
         receiver = Receiver(self._spool, self.store, classify, urgency_rules(settings))
         self._web = web_of(settings, receiver, storage_sop_classes(), self._calls.note, clock)
@@ -118,7 +128,7 @@ class Node:
                 Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
                 Task("audit what came", _AUDIT_EVERY_S, self._audit_receptions),
                 Task("forward the audit trail", _AUDIT_EVERY_S, self._audit.forward),
-                *retention_tasks(settings, self.store, folders, clock),
+                *retention_tasks(settings, self.store, folders, clock, self._clock_watch.is_trusted),
                 *self._commitment.tasks,
                 *catch_up_tasks(settings, self._catch_up),
                 *(
@@ -140,6 +150,7 @@ class Node:
         self._scp.start()
         if self._web is not None:
             self._web.server.start()
+        self._clock_watch.start()
         self._listens = True
         self._audit.started()
         self._schedule.start()
@@ -149,6 +160,7 @@ class Node:
         if self._web is not None:
             self._web.server.stop(_GRACE_S)
         self._scp.stop(_GRACE_S)
+        self._clock_watch.stop()
         self._outbox.stop()
         self._commitment.stop()
         self._catch_up.stop()
@@ -171,7 +183,12 @@ class Node:
     def _audit_receptions(self) -> None:
         self._audit.received(self._receptions.over())
 
+    def _clock_was_set(self) -> None:
+        self._schedule.run_now()
+
     def _settle(self) -> None:
+        if time.monotonic() < self._settles_from:  # senders that the last stop cut off have as long to come again
+            return
         patience_of = partial(patience_for, self._settings)
         if settle_complete_studies(self.store, self._inquiries, patience_of, self._open_senders, self._clock()):
             self._worker.tick()
@@ -208,14 +225,18 @@ def commitment_peers(settings: Settings) -> CommitmentPeers:
 
 
 def retention_tasks(
-    settings: Settings, store: Store, folders: StudyFolders, clock: Callable[[], float]
+    settings: Settings,
+    store: Store,
+    folders: StudyFolders,
+    clock: Callable[[], float],
+    is_trusted: Callable[[], bool] = lambda: True,
 ) -> tuple[Task, ...]:
     """The removal of old studies; none where everything is kept."""
     days, gigabytes = settings.retain.days, settings.retain.maximum_gb
     if days is None and gigabytes is None:
         return ()
     limits = Limits(days, None if gigabytes is None else int(gigabytes * 1e9), settings.proving)
-    return (Task("retain", _RETAIN_EVERY_S, Retention(store, folders, limits, clock).keep_within_limits),)
+    return (Task("retain", _RETAIN_EVERY_S, Retention(store, folders, limits, clock, is_trusted).keep_within_limits),)
 
 
 def puller(
@@ -301,9 +322,38 @@ def _addresses(host: str) -> frozenset[str]:
         return frozenset()
 
 
-def _lock_folder(settings: Settings) -> int:
+@contextmanager
+def storage_lock(folder: Path) -> Iterator[None]:
+    """Hold the storage folder against a node. Raises StoreError when one runs."""
+    descriptor = _lock_folder(folder)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sound_store(path: Path) -> Store:
+    """The database at `path`, looked at as a whole. Raises DamagedDatabase."""
+    store = Store.open(path)
+    try:
+        store.check()
+    except StoreError:
+        store.close()
+        raise
+    return store
+
+
+def _look_for_lost_records(store: Store, spool: Spool) -> None:
+    """An empty database over a spool that is not was begun anew, and by hand."""
+    if not store.studies(limit=1) and next(spool.received(), None) is not None:
+        _LOGGER.warning(
+            "The database knows no study, and there are images in the spool; dicom-node rebuild records them",
+            extra={"action": "spool_unrecorded"},
+        )
+
+
+def _lock_folder(folder: Path) -> int:
     """Hold the storage folder as the only node; the lock ends with the process. Raises StoreError."""
-    folder = settings.node.storage
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(folder / "node.lock", os.O_RDWR | os.O_CREAT, 0o600)

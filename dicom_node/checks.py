@@ -21,7 +21,6 @@ from dicom_node.domain.web import WebDestination
 from dicom_node.peers import echo
 from dicom_node.research.setup import check_research
 from dicom_node.settings import Settings
-from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
 from dicom_node.stow import open_stow
 from dicom_node.syslog import CollectorError, send_records
 from dicom_node.web_settings import WebSection
@@ -52,7 +51,7 @@ class Check:
 
 def run_checks(settings: Settings) -> Iterator[Check]:
     """Every check, one after the other, as they are done."""
-    yield _storage(settings.node.storage)
+    yield _storage(settings.node.storage, settings.receive.minimum_free_bytes)
     yield from _tls_files(settings)
     yield _port(settings)
     yield from _web(settings.web)
@@ -64,15 +63,15 @@ def run_checks(settings: Settings) -> Iterator[Check]:
         yield _collector(settings.collector)
 
 
-def _storage(folder: Path) -> Check:
+def _storage(folder: Path, least_bytes: int) -> Check:
     subject = f"storage {folder}"
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         return Check(subject, Verdict.FAILED, f"this user cannot write to {nearest}; change its owner or node.storage")
     free = shutil.disk_usage(nearest).free
     detail = f"{free / 1e9:.1f} GB free"
-    if free < DEFAULT_MINIMUM_FREE_BYTES:
-        least = f"{DEFAULT_MINIMUM_FREE_BYTES / 1e9:.1f} GB"
+    if free < least_bytes:
+        least = f"{least_bytes / 1e9:.1f} GB"
         return Check(subject, Verdict.FAILED, f"{detail}, below {least} images are refused (0xA700); make room")
     return Check(subject, Verdict.OK, detail)
 

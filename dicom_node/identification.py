@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pydicom.datadict import keyword_for_tag
@@ -15,7 +15,7 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
 from dicom_node.domain.errors import CannotUnderstand, DatasetMismatch
-from dicom_node.domain.study import Maker
+from dicom_node.domain.study import InstanceKind, Maker
 from dicom_node.spool import InstanceAddress, checked_address, checked_uid
 
 _SOP_CLASS_UID = Tag("SOPClassUID")
@@ -39,6 +39,9 @@ PARSE_ERRORS = (
     ValueError, TypeError, LookupError, ArithmeticError, AttributeError, NotImplementedError, RecursionError,
     EOFError, OSError, struct.error, zlib.error,
 )  # fmt: skip
+
+#: What an object is to the node, by its SOP Class UID, its SOP Instance UID and its maker.
+Classify = Callable[[str, str, Maker], InstanceKind]
 
 
 @dataclass(frozen=True, slots=True)

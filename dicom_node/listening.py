@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from pynetdicom import AE, evt
@@ -24,6 +25,7 @@ from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAsso
 
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import CallOutcome
+from dicom_node.messages import BoundedMessages, GuardedMachine
 from dicom_node.tls import ServerTls, why_no_tls
 
 #: No association request is longer, and no P-DATA as long: this node asks for far less.
@@ -31,10 +33,14 @@ LONGEST_PDU_BYTES = 1 << 20
 #: Connections open at a time, with those that have not asked for an association yet. pynetdicom waits by select(),
 #: which knows no file descriptor above 1023.
 MOST_CONNECTIONS = 512
+#: An object above the bound is refused when all of it has come; from so many bounds on its association is ended.
+DRAINED = 4
 #: Content type 22 of a TLS record (RFC 8446 5.1); no PDU begins so.
 _TLS_HANDSHAKE = b"\x16"
 #: The state of the association before its request has come (PS3.8 Table 9-2).
 _AWAITING_REQUEST = "Sta2"
+#: The association is over, and so is what is still to come.
+_AWAITING_CLOSE = "Sta13"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +187,10 @@ class _Reception(RequestHandler):
         # the socket made there has announced the connection; the one that takes its place announces it itself
         association.dul.event_queue.get_nowait()
         association.dul.socket = None
-        association.set_socket(_BoundedSocket(association, self.request, self.server.rules))
+        rules = self.server.rules
+        association.set_socket(_BoundedSocket(association, self.request, rules))
+        association.dimse = BoundedMessages(association, rules.bounds.object_bytes)
+        association.dul.state_machine = GuardedMachine(association, partial(_abused, association, rules))
         return association
 
 
@@ -202,31 +211,26 @@ class _BoundedSocket(AssociationSocket):
     def recv(self, nr_bytes: int) -> bytearray:
         """The next bytes of a PDU: `nr_bytes`, or fewer when the caller hung up. Raises OSError beyond the bounds."""
         bounds = self._rules.bounds
+        if self.assoc.dul.state_machine.current_state == _AWAITING_CLOSE:
+            raise ConnectionAbortedError("the association is over")
         if nr_bytes > LONGEST_PDU_BYTES:
             reason = f"it announced a PDU of {nr_bytes} bytes; the longest is {LONGEST_PDU_BYTES}"
-            raise self._over(reason, "look what it is; no DICOM application sends that")
+            raise self._over(reason, "look what it is; no DICOM application does that")
         self._message_bytes += nr_bytes
-        if self._message_bytes > bounds.object_bytes:
+        if self._message_bytes > bounds.object_bytes * DRAINED:
             megabytes = bounds.object_bytes >> 20
-            reason = f"it sent an object of more than {megabytes} MB"
+            reason = f"it sent an object of more than {DRAINED} times {megabytes} MB"
             raise self._over(
-                reason, f"set `receive: {{maximum_object_mb: {max(1, megabytes) * 2}}}`, if that is wanted"
+                reason, f"set `receive: {{maximum_object_mb: {max(1, megabytes) * DRAINED * 2}}}`, if that is wanted"
             )
-        until = time.monotonic() + bounds.idle_s
-        if self.assoc.dul.state_machine.current_state == _AWAITING_REQUEST:
-            until = self._opened_at + bounds.artim_s
+        asked = self.assoc.dul.state_machine.current_state != _AWAITING_REQUEST
+        until = time.monotonic() + bounds.idle_s if asked else self._opened_at + bounds.artim_s
         try:
             return self._read(nr_bytes, until)
         except TimeoutError as error:
-            reason = f"it stalled in the middle of a PDU ({'association request' if not self._asked else 'message'})"
-            remedy = (
-                "look at the network and the peer; receive.artim_seconds and idle_seconds bound how long it may take"
-            )
+            reason = f"it stalled in the middle of a PDU ({'message' if asked else 'association request'})"
+            remedy = "look at network and peer; receive.artim_seconds and idle_seconds bound how long it may take"
             raise self._over(reason, remedy) from error
-
-    @property
-    def _asked(self) -> bool:
-        return self.assoc.dul.state_machine.current_state != _AWAITING_REQUEST
 
     def _read(self, nr_bytes: int, until: float) -> bytearray:
         connection = cast(socket.socket, self.socket)
@@ -249,6 +253,12 @@ class _BoundedSocket(AssociationSocket):
         address = str(self.assoc.requestor.address)
         self._rules.dismissed(Dismissal(address, CallOutcome.CUT_OFF, reason, remedy, self.assoc))
         return ConnectionAbortedError(reason)
+
+
+def _abused(association: Association, rules: HouseRules, what: str) -> None:
+    address, reason = str(association.requestor.address), f"it sent what is no DICOM ({what})"
+    remedy = "look what it is; if it is a DICOM application, report this with the log"
+    rules.dismissed(Dismissal(address, CallOutcome.CUT_OFF, reason, remedy, association))
 
 
 def _message_ended(event: Event) -> None:

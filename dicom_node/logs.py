@@ -9,6 +9,8 @@ import time
 _SILENCED = ("highdicom", "pydicom", "pynetdicom", "py.warnings", "uvicorn")
 #: Libraries that tell each step of what they do; schedule.py tells what goes wrong in a task.
 _TALKATIVE = ("apscheduler", "faster_coco_eval")
+#: Characters that would begin a line of their own, or speak to a terminal (Unicode categories Cc, Zl and Zp).
+_UNPRINTED = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029), "?")
 
 
 class _UtcFormatter(logging.Formatter):
@@ -16,6 +18,11 @@ class _UtcFormatter(logging.Formatter):
     def converter(seconds: float | None) -> time.struct_time:
         """Epoch seconds in UTC; logging asks here."""
         return time.gmtime(seconds)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """One event is one line, whatever a caller has written into his UIDs or his AE title."""
+        record.message = record.message.translate(_UNPRINTED)
+        return super().formatMessage(record)
 
 
 def configure_logging(level: str) -> None:

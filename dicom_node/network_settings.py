@@ -147,14 +147,23 @@ class ReceiveSection(Section):
     senders: tuple[PeerName, ...] = Field(
         validation_alias="from", min_length=1, description="a list of one peer or more", examples=["[PACS]"]
     )
-    #: An association that sends a larger one is ended.
+    #: A larger one is refused; of one that is larger by far the association is ended.
     maximum_object_mb: int = Field(
         default=2048, strict=True, ge=1, le=1048576, description="a whole number from 1 to 1048576", examples=["2048"]
+    )
+    #: An image that would leave less free on the disk is refused: what is left is for results and database.
+    minimum_free_mb: int = Field(
+        default=1024, strict=True, ge=1, le=1048576, description="a whole number from 1 to 1048576", examples=["1024"]
     )
     #: From the connection to the whole association request, the TLS handshake included (ARTIM, PS3.8 9.1.4).
     artim_seconds: _Seconds = Field(default=30.0, description="seconds, above 0 and up to 86400", examples=["30"])
     #: An open association on which nothing comes, or not the rest of a PDU, is ended.
     idle_seconds: _Seconds = Field(default=120.0, description="seconds, above 0 and up to 86400", examples=["120"])
+
+    @property
+    def minimum_free_bytes(self) -> int:
+        """What must stay free on the disk."""
+        return self.minimum_free_mb << 20
 
     @property
     def bounds(self) -> Bounds:

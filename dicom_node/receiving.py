@@ -6,14 +6,13 @@ An instance is recorded only after its file is durable, and its sender hears suc
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from dicom_node.domain.errors import OutOfResources, StoreError
-from dicom_node.domain.study import Instance, InstanceKind, Maker
-from dicom_node.identification import Arrival, Identity, identity_of
+from dicom_node.domain.study import Instance
+from dicom_node.identification import Arrival, Classify, Identity, identity_of
 from dicom_node.spool import InstanceAddress, Kept, Spool, file_meta_of
 from dicom_node.store import Receipt
 from dicom_node.urgency import Signs, UrgencyRules, urgency_of
@@ -34,10 +33,6 @@ class InstanceRegister(Protocol):
 
     def record_instance(self, instance: Instance, *, calling_ae: str, now: float) -> Receipt:
         """Record durably; raises StoreError."""
-
-
-#: What an object is to the node, by its SOP Class UID, its SOP Instance UID and its maker.
-Classify = Callable[[str, str, Maker], InstanceKind]
 
 
 class Receiver:

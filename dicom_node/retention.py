@@ -60,13 +60,21 @@ class Limits:
 
 
 class Retention:
-    """Keeps the studies within their limits."""
+    """Keeps the studies within their limits. While the clock is not trusted none is old."""
 
-    def __init__(self, store: ExpiringStore, folders: Folders, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: ExpiringStore,
+        folders: Folders,
+        limits: Limits,
+        clock: Callable[[], float],
+        is_trusted: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._store = store
         self._folders = folders
         self._limits = limits
         self._clock = clock
+        self._is_trusted = is_trusted
 
     def keep_within_limits(self) -> int:
         """Remove what is too old, then the oldest until the rest fits; how many studies went.
@@ -80,7 +88,7 @@ class Retention:
 
     def _remove_old(self) -> int:
         days = self._limits.days
-        if days is None:
+        if days is None or not self._is_trusted():
             return 0
         before = self._clock() - days * _DAY_S
         old = [study for study in self._store.left_alone(proving=self._limits.proving) if study.last_at < before]

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from dicom_node.domain.errors import NodeError
 from dicom_node.faults import type_and_place
 
 _LOGGER = logging.getLogger(__name__)
@@ -34,14 +35,16 @@ class Schedule:
     """Runs tasks between `start` and `stop`, each in a thread of its own when it is due."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:
-        tasks = tuple(tasks)
+        self._tasks = tasks = tuple(tasks)
         self._scheduler = BackgroundScheduler(
             timezone=datetime.UTC,
             executors={"default": ThreadPoolExecutor(max(1, len(tasks)))},
             # a task that takes longer than its interval skips runs; misfire_grace_time None: however late, it runs
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        self._scheduler.add_listener(_tell_of, EVENT_JOB_ERROR)
+        self._told: dict[str, str] = {}
+        self._scheduler.add_listener(self._tell_of, EVENT_JOB_ERROR)
+        self._scheduler.add_listener(lambda run: self._told.pop(run.job_id, None), EVENT_JOB_EXECUTED)
         for task in tasks:
             self._scheduler.add_job(task.run, trigger_of(task.when), id=task.name, name=task.name)
 
@@ -55,10 +58,31 @@ class Schedule:
             with suppress(JobLookupError):  # stopped meanwhile
                 self._scheduler.modify_job(name, next_run_time=datetime.datetime.now(datetime.UTC))
 
+    def run_now(self) -> None:
+        """The clock was set, and next runs may be far away: what has an interval runs at once, what has a time of day
+        when that comes."""
+        if self._scheduler.running:
+            for task in self._tasks:
+                if isinstance(task.when, datetime.time):
+                    self._scheduler.reschedule_job(task.name, trigger=trigger_of(task.when))
+                else:
+                    self.hasten(task.name)
+
     def stop(self) -> None:
         """Begin no other run, and wait for those under way."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+
+    def _tell_of(self, failure: JobExecutionEvent) -> None:
+        """A task that raises is run again at its next time, and told of once until it succeeds or says something else.
+
+        APScheduler's own word on it, with a traceback, is silenced. Only the node's own errors may be quoted.
+        """
+        error = failure.exception
+        told = str(error) if isinstance(error, NodeError) else type_and_place(error)
+        if self._told.get(failure.job_id) != told:
+            self._told[failure.job_id] = told
+            _LOGGER.error("The task %r broke off: %s", failure.job_id, told, extra={"action": "task_broke"})
 
 
 def trigger_of(when: float | datetime.time) -> IntervalTrigger | CronTrigger:
@@ -66,10 +90,3 @@ def trigger_of(when: float | datetime.time) -> IntervalTrigger | CronTrigger:
     if isinstance(when, datetime.time):
         return CronTrigger(hour=when.hour, minute=when.minute)
     return IntervalTrigger(seconds=when, timezone=datetime.UTC)
-
-
-def _tell_of(failure: JobExecutionEvent) -> None:
-    """A task that raises is run again at its next time; APScheduler's own word on it, with a traceback, is silenced."""
-    _LOGGER.error(
-        "The task %r broke off: %s", failure.job_id, type_and_place(failure.exception), extra={"action": "task_broke"}
-    )

@@ -32,6 +32,7 @@ from dicom_node.domain.study import Instance
 from dicom_node.faults import call_path, type_and_place
 from dicom_node.identification import Arrival
 from dicom_node.listening import Dismissal, Door, HouseRules, open_door
+from dicom_node.messages import BoundedMessages
 from dicom_node.negotiation import refused_contexts, request_of
 from dicom_node.peers import VERIFICATION
 from dicom_node.receiving import Receiver, Recorded
@@ -43,6 +44,7 @@ _LOGGER = logging.getLogger(__name__)
 _SUCCESS = 0x0000
 #: Error Comment (0000,0902) is LO: at most 64 characters (PS3.7 C.4).
 _LONGEST_COMMENT = 64
+_AFTER_THE_DOOR_S = 10.0
 #: pynetdicom's own limit must never decide; admission does.
 _NO_LIMIT = 1_000_000
 
@@ -109,7 +111,8 @@ class StorageScp:
         """Bind and listen. Raises OSError when the port is taken."""
         listener = self._listener
         entity = accepting_entity(listener.ae_title)
-        entity.acse_timeout = listener.bounds.artim_s
+        # the door keeps the bound; pynetdicom, at the same moment, would stop to wait for what has just come
+        entity.acse_timeout = listener.bounds.artim_s + _AFTER_THE_DOOR_S
         entity.network_timeout = listener.bounds.idle_s
         handlers: list[EventHandlerType] = [
             (evt.EVT_CONN_OPEN, send_without_delay),
@@ -211,6 +214,9 @@ class StorageScp:
         return answer_to(event, self._receive)
 
     def _receive(self, event: Event) -> None:
+        messages = event.assoc.dimse
+        if isinstance(messages, BoundedMessages):
+            messages.refuse_too_large(int(event.request.MessageID or 0))
         with self._writing.one_more():
             arrival = arrival_of(event, event.assoc.requestor.ae_title)
             recorded = self._receiver.receive(arrival, now=self._clock())

@@ -13,6 +13,7 @@ Every path is built from UIDs that were checked first: nothing a sender writes c
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import logging
@@ -22,8 +23,10 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
@@ -45,6 +48,8 @@ _GROUP_LENGTH_AT = len(_PREAMBLE) + 8
 _META_FROM = _GROUP_LENGTH_AT + 4
 
 DEFAULT_MINIMUM_FREE_BYTES = 1 << 30
+#: Of what must stay free of images this part must be left for studies to be analysed: results live on that room.
+_FOR_RESULTS = 8
 #: The folders that have one folder a study.
 BY_STUDY = ("spool", "conflicts", "results", "research")
 
@@ -91,7 +96,10 @@ class Spool:
         self._minimum_free_bytes = minimum_free_bytes
         self._placing = threading.Lock()
         for folder in (self._incoming, self._received, self._conflicts, self._results, self._copies):
-            make_folder(folder)
+            with _usable(folder):
+                make_folder(folder)
+                if not os.access(folder, os.W_OK | os.X_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def keep(self, address: InstanceAddress, dataset: bytes, meta: FileMetaDataset) -> Kept:
         """Write a received data set, byte for byte, behind a file meta information made from `meta`.
@@ -106,6 +114,7 @@ class Spool:
         aside = self._conflicts / study / conflict_name(sop, digest)
         header = _header(meta)
         try:
+            self._check_free(len(header) + len(dataset))
             part = self._write_part(header, dataset)
             path, new = self._place(part, final, aside, digest)
         except OSError as error:
@@ -150,7 +159,8 @@ class Spool:
     def sweep(self) -> None:
         """Remove what an earlier run left unfinished. Only for the one process that receives into this folder."""
         for part in self._incoming.glob("*.part"):
-            part.unlink(missing_ok=True)
+            with _usable(self._incoming):
+                part.unlink(missing_ok=True)
             _LOGGER.info("Removed the unfinished file %s of an earlier run", part.name, extra={"action": "part_swept"})
 
     def _write_made(self, folder: Path, study_uid: str, sop_uid: str, content: bytes | memoryview) -> Path:
@@ -158,12 +168,23 @@ class Spool:
             study = checked_uid(study_uid, "Study Instance UID")
             final = folder / study / f"{checked_uid(sop_uid, 'SOP Instance UID')}.dcm"
             self._move(self._write_part(content), final)
-        except (OSError, OutOfResources, CannotUnderstand) as error:
+        except (OSError, CannotUnderstand) as error:
             raise StoreError(f"{folder.name} of study {study_uid} cannot be written: {error}") from error
         return final
 
+    def why_no_room(self) -> str | None:
+        """Why no results should be made now, and what to do; None when there is room.
+
+        They may take of what must stay free of images. Raises StoreError when the disk does not answer.
+        """
+        with _usable(self._incoming):
+            free = shutil.disk_usage(self._incoming).free
+        least = self._minimum_free_bytes // _FOR_RESULTS
+        return (
+            None if free >= least else f"disk full: {free} bytes free, results need {least}; make room in the storage"
+        )
+
     def _write_part(self, *chunks: bytes | memoryview) -> Path:
-        self._check_free(sum(len(chunk) for chunk in chunks))
         part = self._incoming / f"{uuid.uuid4().hex}.part"
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -180,7 +201,7 @@ class Spool:
         free = shutil.disk_usage(self._incoming).free
         if free - needed_bytes < self._minimum_free_bytes:
             raise OutOfResources(
-                f"disk nearly full: {free} bytes free, {self._minimum_free_bytes} must stay so; make room in the spool"
+                f"disk nearly full: {free} bytes free, {self._minimum_free_bytes} must stay so; make room there"
             )
 
     def _place(self, part: Path, final: Path, aside: Path, digest: str) -> tuple[Path, bool]:
@@ -230,12 +251,23 @@ def _header(meta: FileMetaDataset) -> bytes:
     return _PREAMBLE + buffer.getvalue()
 
 
+def dataset_of(path: Path) -> bytes:
+    """The data set in a file this spool wrote, as it came."""
+    with path.open("rb") as file:
+        _skip_meta(file)
+        return file.read()
+
+
 def _digest_of(path: Path) -> str:
     """The hex sha256 of the data set in a file this spool wrote."""
     with path.open("rb") as file:
-        file.seek(_GROUP_LENGTH_AT)
-        file.seek(_META_FROM + int.from_bytes(file.read(4), "little"))
+        _skip_meta(file)
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _skip_meta(file: BinaryIO) -> None:
+    file.seek(_GROUP_LENGTH_AT)
+    file.seek(_META_FROM + int.from_bytes(file.read(4), "little"))
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -261,6 +293,18 @@ def _write_whole(file: io.FileIO, chunk: bytes | memoryview) -> None:
     rest = memoryview(chunk)
     while rest:
         rest = rest[file.write(rest) :]
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    """What the disk says to the block, as StoreError with the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be used: {error.strerror or error}; let the node's user write there, and see that its "
+            "disk is there and not mounted read-only"
+        ) from error
 
 
 def make_folder(folder: Path) -> None:

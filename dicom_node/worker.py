@@ -18,7 +18,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from pydicom import Dataset
 
 from dicom_node.domain.delivery import EarlierReport, Outgoing, ResultObject
-from dicom_node.domain.job import Job
+from dicom_node.domain.errors import StoreError
+from dicom_node.domain.job import LEASE_S, Job
 from dicom_node.domain.research import SpareTime
 from dicom_node.domain.study import InstanceKind
 from dicom_node.faults import call_path, type_and_place
@@ -28,8 +29,6 @@ from dicom_node.summary import summarise
 
 _LOGGER = logging.getLogger(__name__)
 
-#: A worker not heard of for so long is taken for dead, and its job given to another.
-LEASE_S = 20.0
 #: study_instance_uid, files, start of the analysis, earlier reports -> what is known of the study.
 Analyse = Callable[[str, Sequence[Path], datetime.datetime, Sequence[EarlierReport]], AnalysedStudy]
 
@@ -39,6 +38,9 @@ class ResultFolder(Protocol):
 
     def write_result(self, study_instance_uid: str, result: Dataset) -> Path:
         """Write one; raises StoreError."""
+
+    def why_no_room(self) -> str | None:
+        """What to do before results can be written; None when they can."""
 
 
 class Worker:
@@ -59,10 +61,23 @@ class Worker:
         self._analyse = analyse
         self._clock = clock
         self._spare_time = spare_time
+        self._told = ""
 
     def take_one(self) -> bool:
-        """Work on the job that waits longest, whatever comes of it, or else on one copy; False when nothing waits."""
-        job = self._store.claim(self._name, now=self._clock(), lease_s=LEASE_S)
+        """Work on the job whose turn it is, whatever comes of it, or else on one copy; False when nothing can be done.
+
+        A disk without room costs no job an attempt: jobs wait until there is room again.
+        """
+        try:
+            why_waiting = self._results.why_no_room() or ""
+            job = None if why_waiting else self._store.claim(self._name, now=self._clock(), lease_s=LEASE_S)
+        except StoreError as error:
+            why_waiting, job = str(error), None
+        if why_waiting and why_waiting != self._told:  # once, however often it is asked
+            _LOGGER.error("No study is analysed now: %s", why_waiting, extra={"action": "worker_waits"})
+        self._told = why_waiting
+        if why_waiting:
+            return False
         if job is None:
             return self._use_spare_time()
         self._work_on(job)
@@ -89,8 +104,9 @@ class Worker:
             with self._lease_kept(job):
                 self._analyse_and_record(job)
         except Exception as error:  # noqa: BLE001  # the last resort of the worker: one study must never stop the others
-            reason = f"the analysis broke off: {type_and_place(error)}"
-            state = self._store.give_up(job.job_id, self._name, reason=reason, now=self._clock())
+            told = str(error) if isinstance(error, StoreError) else type_and_place(error)
+            reason = f"the analysis broke off: {told}"
+            state = self._give_up(job, reason)
             _LOGGER.error(  # noqa: TRY400  # a traceback would quote messages, and they may quote the patient
                 "Study %s: %s (%s); its job is %s",
                 study,
@@ -99,6 +115,12 @@ class Worker:
                 state,
                 extra={"action": "job_broke"},
             )
+
+    def _give_up(self, job: Job, reason: str) -> str:
+        try:
+            return self._store.give_up(job.job_id, self._name, reason=reason, now=self._clock())
+        except StoreError as error:
+            return f"running until its lease ends, since nothing can be recorded: {error}"
 
     def _analyse_and_record(self, job: Job) -> None:
         study = job.study_instance_uid
@@ -158,7 +180,15 @@ class Worker:
     def _lease_kept(self, job: Job) -> Iterator[None]:
         """Show a sign of life while the block runs, however long that takes."""
         scheduler = BackgroundScheduler(timezone=datetime.UTC)
-        scheduler.add_job(self._heartbeat, "interval", seconds=LEASE_S / 4, args=[job.job_id])
+        scheduler.add_job(
+            self._heartbeat,
+            "interval",
+            seconds=LEASE_S / 4,
+            args=[job.job_id],
+            # on a busy machine a late sign of life counts as much as one in time; APScheduler would leave it out
+            misfire_grace_time=None,
+            coalesce=True,
+        )
         scheduler.start()
         try:
             yield
@@ -166,4 +196,7 @@ class Worker:
             scheduler.shutdown(wait=True)
 
     def _heartbeat(self, job_id: int) -> None:
-        self._store.heartbeat(job_id, self._name, now=self._clock(), lease_s=LEASE_S)
+        try:
+            self._store.heartbeat(job_id, self._name, now=self._clock(), lease_s=LEASE_S)
+        except StoreError as error:
+            _LOGGER.warning("No sign of life of job %d: %s", job_id, error, extra={"action": "heartbeat_failed"})

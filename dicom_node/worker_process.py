@@ -105,7 +105,7 @@ def _main(settings: Settings, connection: Connection) -> None:
     tell_without_messages()
     configure_logging(settings.log.level)
     engine = build_engine(settings)
-    store, spool = Store.open(settings.database), Spool(settings.node.storage)
+    store, spool = Store.open(settings.database), Spool(settings.node.storage, settings.receive.minimum_free_bytes)
     worker = Worker(
         name=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
         store=store,

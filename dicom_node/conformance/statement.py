@@ -40,9 +40,8 @@ from dicom_node.domain.breaker import OPENS_AFTER
 from dicom_node.domain.delivery import FIRST_DELAY_S, LONGEST_DELAY_S, Destination
 from dicom_node.domain.refusal import REMEMBERED_S
 from dicom_node.equipment import equipment_of
-from dicom_node.listening import LONGEST_PDU_BYTES
+from dicom_node.listening import DRAINED, LONGEST_PDU_BYTES
 from dicom_node.settings import Settings
-from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
 from inference.stages import Stage, load_cascade
 from sr_writer.codes import PRIVATE_SCHEME
 from sr_writer.created import CREATED_KINDS, ROOT_TEMPLATE, Template
@@ -90,6 +89,8 @@ class Network:
     proposed: tuple[Context, ...]
     transfer_syntaxes: tuple[TransferSyntax, ...]
     commitment: CommitmentFacts
+    #: Of disk space; below it images are refused.
+    minimum_free_bytes: int
     retrieving: tuple[Context, ...] = retrieval_contexts()
     rejections: tuple[Rejection, ...] = REJECTIONS
     answered: tuple[Status, ...] = statuses_answered()
@@ -100,7 +101,7 @@ class Network:
     refusals_remembered_h: int = int(REMEMBERED_S / 3600)
     first_delay_s: float = FIRST_DELAY_S
     longest_delay_s: float = LONGEST_DELAY_S
-    minimum_free_bytes: int = DEFAULT_MINIMUM_FREE_BYTES
+    drained: int = DRAINED
     longest_pdu_bytes: int = LONGEST_PDU_BYTES
 
     @property
@@ -207,6 +208,7 @@ def _network(settings: Settings, iods: tuple[CreatedIod, ...]) -> Network:
         proposed=proposed_contexts(iods),
         transfer_syntaxes=transfer_syntaxes(accepted),
         commitment=commitment_facts(settings.retain),
+        minimum_free_bytes=settings.receive.minimum_free_bytes,
     )
 
 

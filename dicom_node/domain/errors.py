@@ -8,6 +8,7 @@ NodeError
 │   └── CannotUnderstand        0xC000
 ├── ReadError               an instance that cannot become pixels; its message is the refusal's reason
 ├── StoreError              the database or the spool
+│   └── DamagedDatabase         can be made anew from the spool
 └── DeliveryError           a result that did not arrive
     ├── PeerUnreachable         retry
     │   └── PeerUnavailable         retry: it answered, and takes nothing from this node now
@@ -85,6 +86,10 @@ class ReadError(NodeError):
 
 class StoreError(NodeError):
     """The database or the spool refuses."""
+
+
+class DamagedDatabase(StoreError):
+    """The database file is not what it should be; the images are not lost with it."""
 
 
 class DeliveryError(NodeError):

@@ -48,6 +48,8 @@ def may_follow(now: JobState, then: JobState) -> bool:
     return then in TRANSITIONS[now]
 
 
+#: A worker not heard of for so long is taken for dead, and its job given to another.
+LEASE_S = 20.0
 #: A job that failed this often is not tried again by itself.
 MAXIMUM_ATTEMPTS = 3
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from dicom_node.domain.errors import StoreError
+from dicom_node.domain.errors import DamagedDatabase, StoreError
 from dicom_node.files import alone_in
 from dicom_node.store.statements import script_statements
 
@@ -22,7 +22,10 @@ Value = str | int | float | None
 
 #: How long a change waits for another process to finish its own.
 _PATIENCE_S = 30.0
-_RESTORE = "stop the node, move the file away with its -wal and -shm, then restore a backup or start with an empty one"
+_RESTORE = (
+    "stop the node and run dicom-node rebuild, which moves the file aside and records anew what is in the spool, "
+    "or restore a backup"
+)
 _PERMIT = "let the node's user write to the file and its folder"
 #: Primary result code of SQLite -> what a person can do.
 _REMEDIES = {
@@ -35,6 +38,7 @@ _REMEDIES = {
     sqlite3.SQLITE_CORRUPT: _RESTORE,
     sqlite3.SQLITE_NOTADB: _RESTORE,
 }
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _UNFORESEEN = "this is a fault of the node; report it with its log"
 
 
@@ -67,6 +71,16 @@ class Database:
         """Close the connection; what was changed is on disk already."""
         with self._lock, _explained(self._path):
             self._connection.close()
+
+    def check(self) -> None:
+        """Raises DamagedDatabase when the file is not a sound database.
+
+        It reads the whole file. What has no redundancy, a digit in a text say, is not noticed.
+        """
+        with self._lock, _explained(self._path):
+            [(first,)] = self._connection.execute("PRAGMA quick_check(1)")
+        if first != "ok":
+            raise DamagedDatabase(f"{self._path} is damaged; {_RESTORE}")
 
     def run(self, query: str, **values: Value) -> list[Row]:
         """The rows that the named query returns; inside `change` or `snapshot` a part of that."""
@@ -128,4 +142,5 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        raise StoreError(f"{path}: {error}; {_REMEDIES.get(primary, _UNFORESEEN)}") from error
+        told = f"{path}: {error}; {_REMEDIES.get(primary, _UNFORESEEN)}"
+        raise (DamagedDatabase(told) if primary in _DAMAGED else StoreError(told)) from error

@@ -3,7 +3,7 @@
 A study's deliveries are in deliveries.py, what peers refuse of them in substitutions.py, their proofs in proofs.py,
 research copies in research.py, which peers can be reached in reachability.py, what a person may ask for in requests.py,
 the removal of a study in removal.py, what is pulled in pulls.py, what is told of it in overview.py, what the node is to
-promise in promises.py; they share ledger.py. All run SQL by name only.
+promise in promises.py, how times follow the clock in clock.py; they share ledger.py. All run SQL by name only.
 
 A step and its event are one transaction, on disk when the method returns. A Store may be shared by threads, and a file
 by processes that open a Store each; database.py says how. An image that comes in order is no event: its row says
@@ -25,6 +25,7 @@ from dicom_node.domain.urgency import MOST_OVERTAKEN
 from dicom_node.store import rows
 from dicom_node.store.audit import AuditRecords
 from dicom_node.store.calls import Calls
+from dicom_node.store.clock import Clock
 from dicom_node.store.database import Database, Row
 from dicom_node.store.ledger import check_job_step
 from dicom_node.store.overview import Overview
@@ -62,7 +63,7 @@ class Receipt(StrEnum):
     CONFLICT = "conflict"
 
 
-class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview):
+class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Clock):
     """One open database. Every method raises StoreError when the database refuses."""
 
     def __init__(self, database: Database) -> None:
@@ -80,6 +81,15 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview):
     def close(self) -> None:
         """Close the database; everything is on disk already."""
         self._database.close()
+
+    def check(self) -> None:
+        """Raises DamagedDatabase when the file is not a sound database; it reads the whole file."""
+        self._database.check()
+
+    def digest(self, sop_instance_uid: str) -> str | None:
+        """The digest of a received instance; None when there is none."""
+        found = self._row("instance_by_uid", sop_instance_uid=sop_instance_uid)
+        return None if found is None else str(found["digest"])
 
     def record_instance(self, instance: Instance, *, calling_ae: str, now: float) -> Receipt:
         """Record what was received; a new image opens its study's job, or opens it again.

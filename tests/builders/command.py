@@ -44,7 +44,7 @@ class ServedNode:
 def run(*arguments: object, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     command = [str(COMMAND), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=_environment())
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=environment())
 
 
 def write_config(
@@ -72,7 +72,7 @@ def serving(config: Path, port: int) -> Iterator[ServedNode]:
     with log.open("a") as errors:
         process = subprocess.Popen(
             [str(COMMAND), "serve", "--config", str(config)],
-            stdout=subprocess.PIPE, stderr=errors, text=True, env=_environment(),
+            stdout=subprocess.PIPE, stderr=errors, text=True, env=environment(),
         )  # fmt: skip
         assert process.stdout is not None
         with process.stdout:
@@ -95,6 +95,6 @@ def eventually(condition: Callable[[], bool], patience_s: float = PATIENCE_S) ->
     return False
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The caller's, without settings of its own that would change the node's."""
     return {name: value for name, value in os.environ.items() if not name.startswith("DICOM_NODE_")}

@@ -10,7 +10,7 @@ from pynetdicom.presentation import build_context
 
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import CallOutcome
-from dicom_node.domain.errors import PeerUnreachable
+from dicom_node.domain.errors import PeerRefused, PeerUnreachable
 from dicom_node.listening import LONGEST_PDU_BYTES
 from dicom_node.peers import echo
 from dicom_node.storage_scu import ContextWish, open_storage
@@ -18,31 +18,17 @@ from dicom_node.tls import ServerTls
 from tests.builders.certificates import authority
 from tests.builders.command import eventually
 from tests.builders.network import HOST, PATIENCE_S, image_series, running_node, saved
+from tests.builders.pdus import C_ECHO_RQ, EXPLICIT, MR, VERIFICATION, associate_request, p_data, request
 
 # pynetdicom drops the socket of a connection that was closed on it without closing it
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
-MR = "1.2.840.10008.5.1.4.1.1.4"
-EXPLICIT = "1.2.840.10008.1.2.1"
 QUICK = Bounds(artim_s=1.0, idle_s=1.0)
 
 
 def connect(node):
     """A connection that says nothing yet."""
     return socket.create_connection((HOST, node.destination.port), PATIENCE_S)
-
-
-def associate_request():
-    """The bytes of an A-ASSOCIATE-RQ to the node, as another node of its kind sends it."""
-    with socket.create_server((HOST, 0)) as recorder:
-        entity = AE(ae_title="TESTER")
-        entity.acse_timeout = 0.1
-        association = entity.associate(*recorder.getsockname(), contexts=[build_context(MR, EXPLICIT)], ae_title="NODE")
-        assert not association.is_established
-        connection, _ = recorder.accept()
-        with connection:
-            said = connection.recv(65536)  # and an A-ABORT after it
-            return said[: 6 + struct.unpack_from(">L", said, 2)[0]]
 
 
 def ended(connection):
@@ -60,14 +46,14 @@ def ended(connection):
 )
 def test_who_stalls_is_sent_away_while_others_are_served(tmp_path, sent):
     """Wherever it stalls; the reason is recorded, with the AE title if it was told."""
-    request = associate_request()
+    asked = associate_request()
     with running_node(tmp_path, bounds=QUICK) as node, connect(node) as connection:
         if sent is None:
-            connection.sendall(request)
+            connection.sendall(asked)
             assert connection.recv(1) == b"\x02"  # A-ASSOCIATE-AC
             connection.sendall(struct.pack(">BBL", 4, 0, 1000) + b"\0" * 500)
         else:
-            connection.sendall(request[:sent])
+            connection.sendall(asked[:sent])
         echo(node.destination, "OTHER")
         assert ended(connection)
         assert eventually(lambda: any(call.outcome is CallOutcome.CUT_OFF for call in node.calls))
@@ -78,9 +64,9 @@ def test_who_stalls_is_sent_away_while_others_are_served(tmp_path, sent):
 
 def test_an_idle_association_is_ended(tmp_path):
     """After its request nothing comes."""
-    request = associate_request()
+    asked = associate_request()
     with running_node(tmp_path, bounds=QUICK) as node, connect(node) as connection:
-        connection.sendall(request)
+        connection.sendall(asked)
         assert ended(connection)
 
 
@@ -114,22 +100,31 @@ def test_a_pdu_of_absurd_length_is_not_awaited(tmp_path, length):
         assert f"{length} bytes" in node.calls[0].reason
 
 
-def test_an_object_over_the_bound_is_not_kept(tmp_path):
-    """Its association ends, and the setting is named; smaller ones go on, as many as there are."""
+def with_pixels(dataset, size):
+    """The data set under another UID, with so many bytes of pixels."""
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"2.25.{size}"
+    dataset.PixelData = bytes(size)
+    return dataset
+
+
+def test_an_object_over_the_bound_is_refused(tmp_path):
+    """With 0xA700 and the setting's name, nothing of it is kept, the association goes on; one that is larger by far has
+    its association ended."""
     series = image_series()
     small = [saved(dataset, tmp_path / "small") for dataset in series]
-    series[0].SOPInstanceUID = "2.25.1"
-    series[0].PixelData = bytes(1 << 21)
-    series[0].Rows = series[0].Columns = 1024
-    large = saved(series[0], tmp_path / "large")
-    bounds = Bounds(object_bytes=3 * small[0].stat().st_size // 2)
+    large = saved(with_pixels(series[0], 1 << 21), tmp_path / "large")
+    far_larger = saved(with_pixels(series[1], 1 << 23), tmp_path / "large")
+    bounds = Bounds(object_bytes=1 << 20)
     wishes = {ContextWish(MR, EXPLICIT)}
     with running_node(tmp_path / "node", bounds=bounds) as node:
         with open_storage(node.destination, "TESTER", wishes) as sender:
+            with pytest.raises(PeerRefused, match=r"0xA700 .*receive\.maximum_object_mb"):
+                sender.send(large)
             assert [sender.send(path) for path in small] == [0, 0, 0]
         with pytest.raises(PeerUnreachable), open_storage(node.destination, "TESTER", wishes) as sender:
-            sender.send(large)
+            sender.send(far_larger)
         assert len(node.stored) == 3
+        assert len(node.files) == 3
         assert eventually(lambda: node.calls[-1].outcome is CallOutcome.CUT_OFF)
         assert node.calls[-1].calling_ae_title == "TESTER"
         assert "maximum_object_mb" in node.calls[-1].remedy
@@ -153,3 +148,47 @@ def test_refused_presentation_contexts_are_recorded(tmp_path):
     assert (call.outcome, call.called_ae_title) == (CallOutcome.ACCEPTED, "NODE")
     told = [(context.abstract_syntax, context.transfer_syntaxes, context.result) for context in call.refused]
     assert told == [("1.2.840.10008.5.1.4.31", (EXPLICIT,), 3), (MR, ("1.2.3.4",), 4)]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        p_data(b""),
+        p_data(b"\x03" + b"\xff" * 40),
+        p_data(b"\x03" + struct.pack("<HHLH", 0, 0x0100, 2, 0x7777)),
+        p_data(b"\x02" + b"\0" * 40),
+        p_data(*[b"\x01" + b"\0" * 60000] * 3),
+        struct.pack(">BBL", 4, 0, 4) + b"\xff" * 4,
+        struct.pack(">BBL", 2, 0, 4) + b"\0" * 4,
+        struct.pack(">BBL", 9, 0, 4) + b"\0" * 4,
+    ],
+    ids=[
+        "no control header", "garbage for a command set", "no such command", "a data set without a command",
+        "a command set without an end", "absurd length of an item", "an answer to nothing", "no such PDU",
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:End of file reached before delimiter:UserWarning")
+def test_nonsense_ends_its_association_at_once_and_quietly(tmp_path, nonsense, capfd):
+    """No thread dies over it: nothing is left open, no traceback is written, others are served."""
+    asked = associate_request()
+    with running_node(tmp_path) as node, connect(node) as connection:
+        connection.sendall(asked)
+        assert connection.recv(1) == b"\x02"  # A-ASSOCIATE-AC
+        connection.sendall(nonsense)
+        assert ended(connection)
+        assert eventually(lambda: not node.scp._server.active_associations)
+        echo(node.destination, "OTHER")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_requests_are_not_heaped_up(tmp_path):
+    """Who does not wait for answers is sent away before the node's memory is full of his requests."""
+    echo_request = p_data(request(C_ECHO_RQ, VERIFICATION), context_id=3)
+    with running_node(tmp_path) as node, connect(node) as connection:
+        connection.sendall(associate_request())
+        assert connection.recv(1) == b"\x02"
+        with contextlib.suppress(OSError):
+            for _ in range(2000):
+                connection.sendall(echo_request)
+        assert ended(connection)
+        assert eventually(lambda: any("no DICOM" in call.reason for call in node.calls))

@@ -6,6 +6,7 @@ import random
 import pytest
 from pydicom import dcmread
 
+from dicom_node.domain.delivery import RetryPolicy
 from dicom_node.domain.job import JobState
 from dicom_node.domain.research import CopyWish, ResearchOption, SpareTime
 from dicom_node.outbox import Outbox
@@ -84,7 +85,9 @@ def test_copies_leave_after_the_results_and_say_of_nobody_who_he_is(store, tmp_p
         SpareTime(CopyWish(images=True, results=True), copier.copy_one),
     )  # fmt: skip
     with running_archive(tmp_path / "pacs") as (pacs, to_pacs), running_archive(tmp_path / "lab") as (_, to_lab):
-        outbox = Outbox(store, {"PACS": to_pacs, "RESEARCH": to_lab}, "AINODE", lambda: NOW, random.Random(1), 3600.0)
+        outbox = Outbox(
+            store, {"PACS": to_pacs, "RESEARCH": to_lab}, "AINODE", lambda: NOW, RetryPolicy(3600.0, random.Random(1))
+        )
         assert worker.take_one()
         outbox.deliver_due()
         assert store.history(study).study.state == JobState.DONE

@@ -6,6 +6,7 @@ import ssl
 import pytest
 
 from dicom_node.checks import reached
+from dicom_node.domain.delivery import RetryPolicy
 from dicom_node.domain.errors import ObjectRejected, PeerRefused, PeerUnavailable, PeerUnreachable
 from dicom_node.domain.web import Credentials, HttpsFiles, Scheme, WebDestination
 from dicom_node.outbox import Outbox
@@ -169,7 +170,7 @@ def deliveries():
 
 def outbox_for(deliveries, destination):
     """An outbox at 100 s that knows one web server."""
-    return Outbox(deliveries, {"web": destination}, "NODE", lambda: 100.0, random.Random(7), 3600.0)
+    return Outbox(deliveries, {"web": destination}, "NODE", lambda: 100.0, RetryPolicy(3600.0, random.Random(7)))
 
 
 def test_the_queue_is_that_of_c_store(files, deliveries):

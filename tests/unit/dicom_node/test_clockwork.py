@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node import worker_process
+from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import JobState
 from dicom_node.domain.study import Instance, InstanceKind
 from dicom_node.schedule import Schedule, Task, trigger_of
@@ -90,6 +91,34 @@ def test_a_task_that_raises_is_run_again(caplog):
     ours = [record.getMessage() for record in caplog.records if record.name == "dicom_node.schedule"]
     assert "The task 'broken' broke off: ValueError at test_clockwork.py:" in ours[0]
     assert "Doe" not in "".join(ours)
+
+
+def test_a_task_that_goes_on_failing_is_told_of_once_with_its_remedy(caplog):
+    """The node's own errors say what to do; once it has worked again, the next failure is news."""
+    runs, failing = threading.Semaphore(0), [True, True, True, False, True]
+
+    def task():
+        fails = failing.pop(0) if failing else False
+        runs.release()
+        if fails:
+            raise StoreError("make room on its disk")
+
+    schedule = Schedule([Task("settle", 0.01, task)])
+    schedule.start()
+    assert all(runs.acquire(timeout=PATIENCE_S) for _ in range(7))
+    schedule.stop()
+    ours = [record.getMessage() for record in caplog.records if record.name == "dicom_node.schedule"]
+    assert ours == ["The task 'settle' broke off: make room on its disk"] * 2
+
+
+def test_tasks_run_at_once_when_the_clock_was_set():
+    """Their next times are by the old clock."""
+    ran = threading.Event()
+    schedule = Schedule([Task("daily", 86400.0, ran.set)])
+    schedule.start()
+    schedule.run_now()
+    assert ran.wait(PATIENCE_S)
+    schedule.stop()
 
 
 def test_stopping_what_was_never_started_is_harmless():

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import stat
 from contextlib import contextmanager
 
@@ -147,11 +148,37 @@ def test_a_result_is_a_whole_dicom_file(spool, tmp_path):
     assert all_files(tmp_path) == [path]
 
 
-def test_a_result_that_cannot_be_written_is_a_store_error(tmp_path):
+def test_a_result_that_cannot_be_written_is_a_store_error(tmp_path, monkeypatch):
     """Out of space for a result is the node's own trouble, not a sender's."""
     result = mr_series()[0]
+
+    def no_space(_descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    spool = Spool(tmp_path, minimum_free_bytes=1)
+    monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(StoreError, match="cannot be written"):
-        Spool(tmp_path, minimum_free_bytes=1 << 62).write_result(result.StudyInstanceUID, result)
+        spool.write_result(result.StudyInstanceUID, result)
+    assert all_files(tmp_path) == []
+
+
+def test_results_live_on_the_room_that_is_kept_free_of_images(tmp_path):
+    """Below the watermark no image comes in, and results are still made; there is less room than they need at last."""
+    result = mr_series()[0]
+    free = shutil.disk_usage(tmp_path).free
+    spool = Spool(tmp_path, minimum_free_bytes=2 * free)
+    with pytest.raises(OutOfResources, match="disk nearly full"):
+        spool.keep(ADDRESS, b"bytes", META)
+    assert spool.why_no_room() is None
+    assert spool.write_result(result.StudyInstanceUID, result).is_file()
+    assert "make room" in str(Spool(tmp_path, minimum_free_bytes=16 * free).why_no_room())
+
+
+def test_a_folder_that_cannot_be_written_is_told_with_its_remedy(tmp_path, monkeypatch):
+    """Of another user, or on a disk that is read-only."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(StoreError, match="incoming cannot be used: Permission denied; let the node's user"):
+        Spool(tmp_path)
 
 
 def test_two_processes_replace_nothing_of_each_other(tmp_path, spool, monkeypatch):

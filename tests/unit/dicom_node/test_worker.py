@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node import worker as worker_module
+from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
 from dicom_node.domain.refusal import Refusal
 from dicom_node.domain.study import Instance, InstanceKind
@@ -131,6 +132,51 @@ def test_what_is_made_anew_for_one_peer_touches_nothing_of_the_others(store, tmp
 def test_without_work_it_says_so(store, tmp_path, clock):
     """Nothing waits, nothing is taken."""
     assert not worker_of(store, tmp_path, clock, lambda *_: None).take_one()
+
+
+class FullDisk(Spool):
+    """Has no room until it is made."""
+
+    room = False
+
+    def why_no_room(self):
+        """Until then."""
+        return None if self.room else "disk full: make room"
+
+
+def test_without_room_jobs_wait_and_lose_no_attempt(store, tmp_path, clock, caplog):
+    """It is told once; when there is room again they go on by themselves."""
+    settled(store)
+    disk = FullDisk(tmp_path, minimum_free_bytes=0)
+    worker = Worker("w1", store, disk, lambda _s, _p, when, _e: analysed(when), clock)
+    assert [worker.take_one() for _ in range(3)] == [False] * 3
+    assert caplog.text.count("No study is analysed now: disk full: make room") == 1
+    assert store.studies()[0].attempt == 0
+    disk.room = True
+    assert worker.take_one()
+    assert store.studies()[0].state == JobState.DELIVERING
+
+
+def test_a_database_that_refuses_ends_no_worker(store, tmp_path, clock, caplog, monkeypatch):
+    """While it claims, while it gives up: what it says is told, and the next job is tried when it answers again."""
+
+    def full(*_arguments, **_names):
+        raise StoreError("node.db: database or disk is full; make room on its disk")
+
+    settled(store)
+    worker = worker_of(store, tmp_path, clock, full)
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "claim", full)
+        assert not worker.take_one()
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "give_up", full)
+        assert worker.take_one()
+    assert "make room on its disk" in caplog.text
+    assert store.studies()[0].state == JobState.RUNNING
+    clock.now += LEASE_S + 1
+    worker = worker_of(store, tmp_path, clock, lambda _s, _p, when, _e: analysed(when))
+    assert worker.take_one()
+    assert store.studies()[0].state == JobState.DELIVERING
 
 
 def test_nobody_to_send_to_is_done(store, tmp_path, clock):

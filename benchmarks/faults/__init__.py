@@ -1,0 +1,1 @@
+"""What the node does when things break: crashes, full disks, broken peers, hostile callers."""
