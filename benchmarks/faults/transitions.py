@@ -32,7 +32,6 @@ from dicom_node.pipeline import AnalysedStudy
 from dicom_node.reader import LoadedStudy
 from dicom_node.receiving import Receiver
 from dicom_node.results import Addressed
-from dicom_node.settling import settle_quiet_studies
 from dicom_node.spool import Spool
 from dicom_node.store import Store
 from dicom_node.worker import Worker
@@ -41,6 +40,7 @@ from sr_writer.provenance import is_own_uid
 from tests.builders.analyses import EQUIPMENT, analysis_of, encode, headers_of, lesion, segmented
 from tests.builders.datasets import mr_series
 from tests.builders.network import HOST, dataset_bytes, free_port, saved
+from tests.builders.studies import settle_quiet_studies
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ def _go_through(folder: Path, step: Step | None) -> None:
     pacs = Destination("PACS", "PACS", HOST, free_port())
     store, spool = Store.open(folder / "node.db"), Spool(folder, minimum_free_bytes=0)
     spool.sweep()
-    receiver = Receiver(spool, store, lambda sop_class, uid: classify_object(sop_class, is_own=is_own_uid(uid)))
+    receiver = Receiver(spool, store, lambda sop_class, uid, _maker: classify_object(sop_class, is_own=is_own_uid(uid)))
     _send(folder, receiver, clock)
-    settle_quiet_studies(store, lambda _study: 0, 1.0, clock() + 10)
+    settle_quiet_studies(store, 1.0, clock() + 10)
     worker = Worker(f"w{os.getpid()}", store, spool, _Analysis(breaks=step is not None), clock)
     while worker.take_one():
         pass

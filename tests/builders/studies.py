@@ -5,6 +5,9 @@ from pathlib import Path
 from dicom_node.domain.delivery import Outgoing, ResultObject
 from dicom_node.domain.study import Instance, InstanceKind
 from dicom_node.domain.urgency import Urgency
+from dicom_node.inquiries import Inquiries
+from dicom_node.intake import Patience
+from dicom_node.settling import settle_complete_studies
 
 STUDY, OTHER = "1.2.1", "1.2.2"
 LEASE_S = 60.0
@@ -51,3 +54,10 @@ def delivering(store, *modalities, peers=("PACS",), study=STUDY):
     results = [result(modality) for modality in modalities]
     assert store.finish(job.job_id, "w1", **ANALYSED, results=going(results, peers), now=210.0)
     return job
+
+
+def settle_quiet_studies(store, quiet_seconds, now):
+    """Settle what was quiet long enough, as where no association is open and no sender answers queries; how many."""
+    nobody = Inquiries({}, lambda _peer, _study: 0, lambda: None)
+    patience = Patience(quiet_seconds=quiet_seconds, at_most_seconds=300.0)
+    return settle_complete_studies(store, nobody, lambda _activity: patience, lambda _study: 0, now)

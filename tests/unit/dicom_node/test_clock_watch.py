@@ -6,10 +6,9 @@ from dicom_node.clock_watch import ClockWatch, Reading, jump_between
 from dicom_node.domain.delivery import LONGEST_DELAY_S
 from dicom_node.domain.job import LEASE_S
 from dicom_node.retention import Limits, Retention
-from dicom_node.settling import settle_quiet_studies
 from dicom_node.store import Store
 from dicom_node.study_folders import StudyFolders
-from tests.builders.studies import OTHER, claimed, delivering, receive
+from tests.builders.studies import OTHER, claimed, delivering, receive, settle_quiet_studies
 
 HOUR, DAY = 3600.0, 86400.0
 
@@ -69,7 +68,7 @@ def test_a_quiet_time_is_what_has_passed(store, watch, clocks, jumps, by):
     assert jumps == [1]
 
     def settled():
-        return settle_quiet_studies(store, lambda _study: 0, quiet_seconds=5.0, now=clocks.wall)
+        return settle_quiet_studies(store, quiet_seconds=5.0, now=clocks.wall)
 
     assert settled() == 0
     clocks.pass_by(4.0)
@@ -116,7 +115,7 @@ def test_what_was_recorded_by_a_clock_that_was_ahead_is_bounded_at_the_start(sto
     watch.start()
     watch.stop()
     clocks.pass_by(LEASE_S + 1)
-    assert settle_quiet_studies(store, lambda _study: 0, quiet_seconds=5.0, now=clocks.wall) == 1
+    assert settle_quiet_studies(store, quiet_seconds=5.0, now=clocks.wall) == 1
     assert store.claim("w2", now=clocks.wall, lease_s=LEASE_S) is not None
 
 

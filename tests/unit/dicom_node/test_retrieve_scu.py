@@ -8,7 +8,8 @@ from pydicom.dataset import Dataset
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import PeerRefused, PeerUnreachable
 from dicom_node.intake import IMAGE_STORAGE
-from dicom_node.retrieve_scu import STUDY_ROOT_GET, Query, get_contexts
+from dicom_node.peers import Query
+from dicom_node.retrieve_scu import STUDY_ROOT_GET, get_contexts
 from dicom_node.transfer_syntaxes import ACCEPTED
 
 MR, SR = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.88.34"
