@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import random
-import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-from dicom_node.admission import AssociationRequest, KnownPeer, Rejected, admit, peer_that_calls
+from pydicom.dataset import Dataset
+
 from dicom_node.auditor import AuditedCalls, AuditedFolders, auditor_of
 from dicom_node.calls import CallBook
-from dicom_node.catch_up import CatchUp, Window
 from dicom_node.clock_watch import ClockWatch
 from dicom_node.commitment_scu import ProvingPeer
 from dicom_node.commitment_service import CommitmentPeers, CommitmentService
 from dicom_node.domain.delivery import Destination, RetryPolicy
 from dicom_node.domain.errors import Fault, SettingsError, StoreError
 from dicom_node.domain.study import InstanceKind, Maker
+from dicom_node.doorkeeping import admission, calling_sender, listener
 from dicom_node.equipment import is_own
 from dicom_node.holdings import instances_held
-from dicom_node.identification import Arrival
 from dicom_node.inquiries import Inquiries
 from dicom_node.intake import classify_object
 from dicom_node.outbox import Outbox
 from dicom_node.peers import find
-from dicom_node.pulling import Puller, Source
+from dicom_node.pull_sources import PullAudit, catch_up, catch_up_tasks
 from dicom_node.receiving import Receiver
 from dicom_node.retention import Limits, Retention
 from dicom_node.schedule import Schedule, Task
-from dicom_node.scp import Listener, StorageScp, storage_sop_classes
+from dicom_node.scp import StorageScp, storage_sop_classes
 from dicom_node.settings import Settings
 from dicom_node.settling import settle_complete_studies
 from dicom_node.spool import Spool
+from dicom_node.storage_folder import lock_folder, look_for_lost_records, sound_store
 from dicom_node.store import Store
 from dicom_node.study_folders import StudyFolders
 from dicom_node.study_rules import answering_senders, patience_for, urgency_rules
-from dicom_node.tls import ServerTls
 from dicom_node.transfers import Dispatches, Ending, Receptions
 from dicom_node.web.serving import web_of
+from dicom_node.web.store_instances import Hearers
 from dicom_node.worker_process import WorkerProcess
 from inference.stages import CascadeError, load_cascade
 from sr_writer.provenance import is_own_uid
@@ -69,7 +66,7 @@ class Node:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._clock = clock
-        self._folder_lock = _lock_folder(settings.node.storage)
+        self._folder_lock = lock_folder(settings.node.storage)
         try:
             self.store = sound_store(settings.database)
         except StoreError:
@@ -77,7 +74,7 @@ class Node:
             raise
         self._spool = Spool(settings.node.storage, settings.receive.minimum_free_bytes)
         self._spool.sweep()
-        _look_for_lost_records(self.store, self._spool)
+        look_for_lost_records(self.store, self._spool)
         self._audit = auditor_of(settings, self.store)
         self._receptions: Receptions[Ending] = Receptions()
         self._dispatches = Dispatches()
@@ -100,8 +97,10 @@ class Node:
         self._clock_watch = ClockWatch(self.store, clock, self._clock_was_set)
         self._calls = CallBook(AuditedCalls(self.store.calls, self._audit))
         receiver = Receiver(self._spool, self.store, classify, urgency_rules(settings))
-        self._web = web_of(settings, receiver, storage_sop_classes(), self._calls.note, clock)
-        self._catch_up = catch_up(settings, self.store, receiver, clock)
+        self._web = web_of(
+            settings, receiver, storage_sop_classes(), Hearers(self._calls.note, self._receptions.note), clock
+        )
+        self._catch_up = catch_up(settings, self.store, receiver, PullAudit(self._audit, self._receptions), clock)
         self._scp = StorageScp(
             listener(settings),
             receiver,
@@ -118,6 +117,7 @@ class Node:
             settings.node.ae_title,
             policy,
             clock,
+            self._audit.queried,
         )
         self._scp.also_serve(self._commitment.services)
         self._schedule = Schedule(
@@ -201,10 +201,13 @@ class Node:
         uploads = 0 if self._web is None else self._web.uploads.serving(study_instance_uid)
         return self._scp.open_associations(study_instance_uid) + uploads
 
+    def _find(self, peer: Destination, query: Dataset) -> tuple[Dataset, ...]:
+        return find(peer, self._settings.node.ae_title, query, self._audit.queried)
+
     def _count_held(self, peer: Destination, study_instance_uid: str) -> int:
         """What a peer holds of a study; without own objects, which there are only where this node has made some."""
         own = is_own_uid if self.store.has_own_objects(study_instance_uid) else None
-        return instances_held(study_instance_uid, partial(find, peer, self._settings.node.ae_title), own)
+        return instances_held(study_instance_uid, partial(self._find, peer), own)
 
 
 def classify(sop_class_uid: str, sop_instance_uid: str, maker: Maker) -> InstanceKind:
@@ -239,73 +242,6 @@ def retention_tasks(
     return (Task("retain", _RETAIN_EVERY_S, Retention(store, folders, limits, clock, is_trusted).keep_within_limits),)
 
 
-def puller(
-    settings: Settings, peer: str, store: Store, receiver: Receiver, clock: Callable[[], float] = time.time
-) -> Puller:
-    """What has studies sent by a peer. Raises SettingsError when there is no peer of that name."""
-    destination = settings.destination(peer)
-
-    def receive(arrival: Arrival) -> None:
-        receiver.receive(arrival, now=clock())
-
-    source = Source(destination, settings.dimse_peers[peer].retrieve, settings.node.ae_title)
-    return Puller(source, store, receive, clock)
-
-
-def catch_up(settings: Settings, store: Store, receiver: Receiver, clock: Callable[[], float]) -> CatchUp:
-    """What asks peers for studies that never arrived."""
-    section = settings.catch_up
-    pullers = {peer: puller(settings, peer, store, receiver, clock) for peer in section.peers}
-    return CatchUp(pullers, store, Window(section.days, section.modalities, section.most_studies), clock)
-
-
-def catch_up_tasks(settings: Settings, catching_up: CatchUp) -> tuple[Task, ...]:
-    """The one run a day; none where nobody is to be asked."""
-    section = settings.catch_up
-    return (Task("catch up", section.time, catching_up.run),) if section.peers else ()
-
-
-def admission(settings: Settings, request: AssociationRequest) -> Rejected | None:
-    """Whether an association may come in, by the configuration; its peer's host name is resolved anew each time."""
-    calling = request.calling_ae_title.strip(" ")
-    peers = [
-        known_peer(settings, name, resolve=peer.ae_title == calling) for name, peer in settings.dimse_peers.items()
-    ]
-    verdict = admit(request, peers, settings.node.ae_title, settings.node.maximum_associations)
-    return verdict if isinstance(verdict, Rejected) else None
-
-
-def calling_sender(settings: Settings, request: AssociationRequest) -> str | None:
-    """The name of the peer that calls, if it may send; None for others."""
-    calling = request.calling_ae_title.strip(" ")
-    senders = (name for name in settings.receive.senders if settings.dimse_peers[name].ae_title == calling)
-    return peer_that_calls(request, [known_peer(settings, name, resolve=True) for name in senders])
-
-
-def known_peer(settings: Settings, name: str, *, resolve: bool) -> KnownPeer:
-    """A peer as admission sees it; nobody waits for the name server for a peer that does not call."""
-    peer = settings.dimse_peers[name]
-    found = peer.addresses or (_addresses(peer.host) if resolve else frozenset())
-    return KnownPeer(
-        name,
-        peer.ae_title,
-        found,
-        addresses_key="host" if peer.addresses is None else "addresses",
-        may_send=name in settings.receive.senders,
-        may_report=name in settings.reporting,
-        maximum_associations=peer.maximum_associations,
-    )
-
-
-def listener(settings: Settings) -> Listener:
-    """Where the node listens, as whom, within which bounds. Raises SettingsError for TLS files that cannot be used."""
-    node, files = settings.node, settings.own_tls
-    tls = None
-    if node.tls is not None and files is not None:
-        tls = ServerTls(files, require_peer_certificate=node.tls.require_peer_certificate)
-    return Listener(node.ae_title, node.host, node.port, settings.receive.bounds, tls)
-
-
 def check_cascade(settings: Settings) -> None:
     """Raises SettingsError when the cascade file cannot be followed."""
     try:
@@ -313,55 +249,3 @@ def check_cascade(settings: Settings) -> None:
     except CascadeError as error:
         remedy = "correct it, or set models.cascade to another file"
         raise SettingsError((Fault(str(settings.models.cascade), None, "stages", str(error), remedy),)) from error
-
-
-def _addresses(host: str) -> frozenset[str]:
-    try:
-        return frozenset(str(found[4][0]) for found in socket.getaddrinfo(host, None))
-    except OSError:  # a name nobody knows now has no address: the association is rejected, with that reason
-        return frozenset()
-
-
-@contextmanager
-def storage_lock(folder: Path) -> Iterator[None]:
-    """Hold the storage folder against a node. Raises StoreError when one runs."""
-    descriptor = _lock_folder(folder)
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def sound_store(path: Path) -> Store:
-    """The database at `path`, looked at as a whole. Raises DamagedDatabase."""
-    store = Store.open(path)
-    try:
-        store.check()
-    except StoreError:
-        store.close()
-        raise
-    return store
-
-
-def _look_for_lost_records(store: Store, spool: Spool) -> None:
-    """An empty database over a spool that is not was begun anew, and by hand."""
-    if not store.studies(limit=1) and next(spool.received(), None) is not None:
-        _LOGGER.warning(
-            "The database knows no study, and there are images in the spool; dicom-node rebuild records them",
-            extra={"action": "spool_unrecorded"},
-        )
-
-
-def _lock_folder(folder: Path) -> int:
-    """Hold the storage folder as the only node; the lock ends with the process. Raises StoreError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(folder / "node.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise StoreError(f"another dicom-node works in {folder}; stop it, or set node.storage elsewhere") from error
-    except OSError as error:
-        raise StoreError(
-            f"{folder} cannot be used: {error.strerror}; set node.storage to a folder of this user"
-        ) from error
-    return descriptor

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from dicom_node.spool import make_folder, sync_folder
+from dicom_node.durable_files import make_folder, sync_folder
 
 
 class AuditFile:

@@ -31,7 +31,7 @@ from dicom_node.commitment_reports import AskedStore, ReportDesk, tell_of
 from dicom_node.domain.commitment import CommitmentRequest, Proof, Unproven, Verdict
 from dicom_node.domain.delivery import Destination, RetryPolicy
 from dicom_node.domain.errors import DeliveryError, PeerUnreachable
-from dicom_node.peers import find
+from dicom_node.peers import OnQuery, find, to_nobody
 from dicom_node.transfer_syntaxes import UNCOMPRESSED
 
 #: Objects of one request.
@@ -76,6 +76,7 @@ class Prover:
         desk: ReportDesk,
         policy: RetryPolicy,
         clock: Callable[[], float],
+        on_query: OnQuery = to_nobody,
     ) -> None:
         self._store = store
         self._peer = peer
@@ -83,6 +84,7 @@ class Prover:
         self._desk = desk
         self._policy = policy
         self._clock = clock
+        self._on_query = on_query
 
     def prove(self) -> None:
         """Ask for what was sent and is due, after noting what was not reported on in time."""
@@ -139,7 +141,7 @@ class Prover:
             query.StudyInstanceUID = study_instance_uid
             query.SeriesInstanceUID = series_instance_uid
             query.SOPInstanceUID = [each.reference.sop_instance_uid for each in those]
-            matches = find(self._peer.destination, self._own_ae_title, query)
+            matches = find(self._peer.destination, self._own_ae_title, query, self._on_query)
             found = {str(match.get("SOPInstanceUID", "")) for match in matches}
             self._follow(by_query(found, those, str(self._peer.destination), self._policy, self._clock()))
 

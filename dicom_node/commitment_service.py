@@ -13,6 +13,7 @@ from dicom_node.commitment_reports import ReportDesk, confined
 from dicom_node.commitment_scp import CommitmentScp
 from dicom_node.commitment_scu import Prover, ProvingPeer
 from dicom_node.domain.delivery import Destination, RetryPolicy
+from dicom_node.peers import OnQuery, to_nobody
 from dicom_node.schedule import Task
 from dicom_node.store import Store
 
@@ -33,7 +34,13 @@ class CommitmentService:
     """Asks, and is asked, between `start` and `stop`. `tasks` are for the schedule."""
 
     def __init__(
-        self, store: Store, peers: CommitmentPeers, own_ae_title: str, policy: RetryPolicy, clock: Callable[[], float]
+        self,
+        store: Store,
+        peers: CommitmentPeers,
+        own_ae_title: str,
+        policy: RetryPolicy,
+        clock: Callable[[], float],
+        on_query: OnQuery = to_nobody,
     ) -> None:
         self._store = store
         self._peers = peers
@@ -41,7 +48,7 @@ class CommitmentService:
         self._desk = ReportDesk(store.proofs, called, policy, clock)
         self._scp = CommitmentScp(store.promises, peers.asking, peers.who_asks, own_ae_title, policy, clock)
         provers = {
-            name: Prover(store.proofs, peer, own_ae_title, self._desk, policy, clock)
+            name: Prover(store.proofs, peer, own_ae_title, self._desk, policy, clock, on_query)
             for name, peer in peers.proving.items()
         }
         self.tasks: tuple[Task, ...] = (

@@ -6,12 +6,12 @@ import datetime
 from collections.abc import Collection, Iterator, Sequence
 
 from dicom_node.admission import is_in
-from dicom_node.app import known_peer
 from dicom_node.checks import Check, Verdict, reached
 from dicom_node.domain.calls import Call, CallOutcome
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import DeliveryError
 from dicom_node.domain.web import WebDestination
+from dicom_node.doorkeeping import known_peer
 from dicom_node.settings import Settings
 
 

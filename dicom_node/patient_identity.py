@@ -14,7 +14,7 @@ from typing import Literal
 from pydicom import dcmread
 from pydicom.tag import Tag
 
-from dicom_node.spool import sync_folder
+from dicom_node.durable_files import sync_folder
 from dicom_node.unreadable import UNREADABLE
 
 _PATIENT_ID = Tag("PatientID")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -56,17 +56,27 @@ def echo(destination: Destination, own_ae_title: str) -> None:
     check_status(response, destination, "C-ECHO")
 
 
+#: Told of each query before it goes out: the peer's name in the configuration, the SOP class, the identifier.
+OnQuery = Callable[[str, str, Dataset], None]
+
+
+def to_nobody(_peer: str, _sop_class_uid: str, _identifier: Dataset) -> None:
+    """Where nobody wants to know."""
+
+
 class Query:
     """Asks one peer over one association, which tells it of each message that comes."""
 
-    def __init__(self, association: Association, destination: Destination) -> None:
+    def __init__(self, association: Association, destination: Destination, on_query: OnQuery = to_nobody) -> None:
         self._association = association
         self._destination = destination
+        self._on_query = on_query
         self._pending = 0
         association.bind(evt.EVT_DIMSE_RECV, self._came)
 
     def find(self, identifier: Dataset) -> tuple[Dataset, ...]:
         """C-FIND (PS3.4 C.4.1): the identifiers that match, all of them. Raises PeerUnreachable or PeerRefused."""
+        self._on_query(self._destination.name, STUDY_ROOT_FIND, identifier)
         for _ in range(_TRIES):
             self._pending = 0
             matches = self._find(identifier)
@@ -91,15 +101,17 @@ class Query:
 
 
 @contextmanager
-def open_query(destination: Destination, own_ae_title: str) -> Iterator[Query]:
+def open_query(destination: Destination, own_ae_title: str, on_query: OnQuery = to_nobody) -> Iterator[Query]:
     """Raises PeerUnreachable or PeerRefused when there is no association."""
     with open_association(destination, own_ae_title, query_contexts()) as association:
-        yield Query(association, destination)
+        yield Query(association, destination, on_query)
 
 
-def find(destination: Destination, own_ae_title: str, query: Dataset) -> tuple[Dataset, ...]:
+def find(
+    destination: Destination, own_ae_title: str, query: Dataset, on_query: OnQuery = to_nobody
+) -> tuple[Dataset, ...]:
     """One C-FIND on an association of its own, by `Query.find`. Raises PeerUnreachable or PeerRefused."""
-    with open_query(destination, own_ae_title) as asked:
+    with open_query(destination, own_ae_title, on_query) as asked:
         return asked.find(query)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,16 +17,19 @@ import typer
 
 from dicom_node import app as composition
 from dicom_node import pull_tables
+from dicom_node.auditor import auditor_of
 from dicom_node.domain.retrieval import Dates, Pulled, RemoteStudy, StudyKeys
 from dicom_node.gaps import PriorLimits
 from dicom_node.logs import configure_logging
 from dicom_node.progress import Progress
+from dicom_node.pull_sources import PullAudit, puller
 from dicom_node.pulling import Puller
 from dicom_node.receiving import Receiver
 from dicom_node.remote_studies import find_priors, find_studies
 from dicom_node.settings import Settings
 from dicom_node.spool import Spool
 from dicom_node.store import Store
+from dicom_node.study_rules import urgency_rules
 from dicom_node.terminal import (
     FAILED,
     WRONG_SETTINGS,
@@ -38,6 +40,7 @@ from dicom_node.terminal import (
     out_console,
     settings_of,
 )
+from dicom_node.transfers import Receptions
 
 
 def pull(  # noqa: PLR0913  # each is an option of the command
@@ -131,7 +134,10 @@ def _puller_of(settings: Settings, peer: str) -> Iterator[Puller]:
     settings.node.storage.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = Store.open(settings.database)
     try:
-        receiver = Receiver(Spool(settings.node.storage), store, composition.classify)
-        yield composition.puller(settings, peer, store, receiver, time.time)
+        spool = Spool(settings.node.storage, settings.receive.minimum_free_bytes)
+        receiver = Receiver(spool, store, composition.classify, urgency_rules(settings))
+        audit = PullAudit(auditor_of(settings, store), Receptions())
+        yield puller(settings, peer, store, receiver, audit)
+        audit.auditor.received(audit.receptions.over(all_are=True))
     finally:
         store.close()

@@ -17,7 +17,7 @@ from dicom_node.domain.retrieval import Pulled, RemoteStudy, Retrieve, SubOperat
 from dicom_node.gaps import Gap, gap_of
 from dicom_node.identification import Arrival
 from dicom_node.identifiers import retrieval
-from dicom_node.peers import Query, open_query
+from dicom_node.peers import OnQuery, Query, open_query, to_nobody
 from dicom_node.remote_studies import contents_of
 from dicom_node.retrieve_scu import Progress, Retrieval
 
@@ -44,6 +44,7 @@ class Source:
     peer: Destination
     retrieve: Retrieve
     own_ae_title: str
+    on_query: OnQuery = to_nobody
 
 
 class Puller:
@@ -64,7 +65,7 @@ class Puller:
 
     def query(self) -> AbstractContextManager[Query]:
         """An association to ask the peer. Raises PeerUnreachable or PeerRefused."""
-        return open_query(self._source.peer, self._source.own_ae_title)
+        return open_query(self._source.peer, self._source.own_ae_title, self._source.on_query)
 
     def look(self, study: RemoteStudy, modalities: Collection[str] = ()) -> Pulled:
         """How much of a study is here; nothing is retrieved."""

@@ -6,13 +6,14 @@ import time
 
 import typer
 
-from dicom_node.app import classify, sound_store, storage_lock
+from dicom_node.app import classify
 from dicom_node.domain.errors import DamagedDatabase
 from dicom_node.logs import configure_logging
 from dicom_node.progress import Progress
 from dicom_node.rebuilding import record_spool
 from dicom_node.settings import Settings
 from dicom_node.spool import Spool
+from dicom_node.storage_folder import sound_store, storage_lock
 from dicom_node.store import Store
 from dicom_node.terminal import ConfigOption, err_console, settings_of
 

@@ -25,7 +25,7 @@ from dicom_node.domain.retrieval import SubOperations
 from dicom_node.identification import Arrival
 from dicom_node.intake import IMAGE_STORAGE
 from dicom_node.peers import STUDY_ROOT_MOVE, requesting
-from dicom_node.scp import answer_to, arrival_of
+from dicom_node.store_answers import answer_to, arrival_of
 from dicom_node.transfer_syntaxes import ACCEPTED
 
 STUDY_ROOT_GET = UID("1.2.840.10008.5.1.4.1.2.2.3")

@@ -16,7 +16,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, AllStoragePresentationContexts, evt, sop_class
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event, EventHandlerType
 
 from dicom_node import transfer_syntaxes
@@ -24,19 +23,16 @@ from dicom_node.admission import UNDECIDED, AssociationRequest
 from dicom_node.associations import application_entity, send_without_delay
 from dicom_node.attendance import Attendance, Refusal, Writing
 from dicom_node.commitment_messages import STORAGE_COMMITMENT
-from dicom_node.discretion import shown_uid
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import Call, CallOutcome, RefusedContext
-from dicom_node.domain.errors import CannotUnderstand, ReceiveError
 from dicom_node.domain.study import Instance
-from dicom_node.faults import call_path, type_and_place
-from dicom_node.identification import Arrival
 from dicom_node.listening import Dismissal, Door, HouseRules, open_door
 from dicom_node.messages import BoundedMessages
 from dicom_node.negotiation import refused_contexts, request_of
 from dicom_node.peers import VERIFICATION
 from dicom_node.receiving import Receiver, Recorded
 from dicom_node.store import Receipt
+from dicom_node.store_answers import answer_to, arrival_of
 from dicom_node.tls import ServerTls
 
 _LOGGER = logging.getLogger(__name__)
@@ -226,45 +222,6 @@ class StorageScp:
                 self._on_stored(recorded.instance)
 
 
-def answer_to(event: Event, receive: Callable[[Event], None]) -> Dataset:
-    """Receive what a C-STORE request brings, and the true status of that, whatever happens."""
-    request = cast(C_STORE, event.request)
-    try:
-        receive(event)
-    except ReceiveError as error:
-        return _failure(error, request)
-    except Exception as error:  # noqa: BLE001  # the last resort of the SCP: whatever fails, the sender gets a true status
-        _LOGGER.error(  # noqa: TRY400  # a traceback would quote messages, and they may quote the patient
-            "Failed to keep %s by a fault of this node: %s (%s)",
-            shown_uid(request.AffectedSOPInstanceUID),
-            type_and_place(error),
-            call_path(error),
-            extra={"action": "store_fault"},
-        )
-        return _failure(CannotUnderstand(f"fault of this node: {type(error).__name__}"), request)
-    return _status(_SUCCESS)
-
-
-def arrival_of(event: Event, sender: str) -> Arrival:
-    """What a C-STORE request of the AE title `sender` brings. Raises CannotUnderstand for one without a data set."""
-    request = cast(C_STORE, event.request)
-    if request.DataSet is None:
-        raise CannotUnderstand("the request has no data set")
-    return Arrival(
-        dataset=event.encoded_dataset(include_meta=False),
-        sop_class_uid=str(request.AffectedSOPClassUID),
-        sop_instance_uid=str(request.AffectedSOPInstanceUID),
-        transfer_syntax_uid=str(event.context.transfer_syntax),
-        calling_ae_title=sender.strip(),
-        priority=request.Priority or 0,
-    )
-
-
-def storage_sop_classes() -> frozenset[str]:
-    """The SOP classes whose objects are taken in, whichever way they come."""
-    return frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
-
-
 def accepting_entity(ae_title: str) -> AE:
     """The application entity that listens, with every presentation context it accepts."""
     entity = application_entity(ae_title)
@@ -298,20 +255,6 @@ def _unknown(address: str) -> AssociationRequest:
     return AssociationRequest("", "", address, open_associations=0)
 
 
-def _failure(error: ReceiveError, request: C_STORE) -> Dataset:
-    _LOGGER.warning(
-        "Answered 0x%04X to %s: %s",
-        error.status,
-        shown_uid(request.AffectedSOPInstanceUID),
-        error,
-        extra={"action": "store_refused"},
-    )
-    return _status(error.status, str(error))
-
-
-def _status(status: int, comment: str = "") -> Dataset:
-    response = Dataset()
-    response.Status = status
-    if comment:
-        response.ErrorComment = comment[:_LONGEST_COMMENT].replace("\\", "/")
-    return response
+def storage_sop_classes() -> frozenset[str]:
+    """The SOP classes whose objects are taken in, whichever way they come."""
+    return frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
 
 import yaml
 from pydantic import Field, ValidationError
 
+from dicom_node.analysis_settings import (
+    REPOSITORY,
+    LoadSection,
+    ModelsSection,
+    RuntimeSection,
+    SettleSection,
+    UrgentSection,
+)
 from dicom_node.audit_settings import AuditSection
 from dicom_node.config_file import Document, KeyPath, read_document, scalar
 from dicom_node.destinations import DeliverSection
@@ -23,110 +30,19 @@ from dicom_node.domain.commitment import Proof
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import Fault, SettingsError
 from dicom_node.domain.web import WebDestination
-from dicom_node.network_settings import FilePath, NodeSection, PeerSection, PeerTlsSection, ReceiveSection
+from dicom_node.network_settings import NodeSection, PeerSection, PeerTlsSection, ReceiveSection
 from dicom_node.pull_settings import CatchUpSection
 from dicom_node.research_settings import ResearchSection
 from dicom_node.section import Section
+from dicom_node.upkeep_settings import LogSection, RetainSection
 from dicom_node.validation import choice, faults_of
 from dicom_node.web_settings import WebSection, web_faults
 from inference.registry import Library
 
-_REPOSITORY = Path(__file__).resolve().parents[1]
-#: The reference model packages and the cascade over them, as shipped.
-SHIPPED_MODELS = _REPOSITORY / "inference" / "weights"
-SHIPPED_CASCADE = _REPOSITORY / "config" / "cascade.yaml"
 #: Every key with its default.
-SHIPPED_CONFIG = _REPOSITORY / "config" / "node.yaml"
+SHIPPED_CONFIG = REPOSITORY / "config" / "node.yaml"
 
 _ENVIRONMENT_PREFIX = "DICOM_NODE_"
-
-
-class SettleSection(Section):
-    """When a study is complete."""
-
-    #: Without a new image, and without an open association that sent one.
-    quiet_seconds: float = Field(
-        default=5.0, strict=True, gt=0, le=86400, description="seconds, above 0 and up to 86400", examples=["5"]
-    )
-    #: The same of urgent studies; None: as of all.
-    urgent_quiet_seconds: Annotated[float, Field(strict=True, gt=0, le=86400)] | None = Field(
-        default=None, description="seconds, above 0 and up to 86400, or null for quiet_seconds", examples=["2"]
-    )
-    #: Without a new image, though the sender holds more of the study, or has not closed its association.
-    at_most_seconds: float = Field(
-        default=300.0, strict=True, gt=0, le=86400, description="seconds, above 0 and up to 86400", examples=["300"]
-    )
-
-
-class UrgentSection(Section):
-    """Which studies are analysed before others, whoever sends them."""
-
-    #: Modality (0008,0060) of any of their images.
-    modalities: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,16}$")], ...] = Field(
-        default=(), description="a list of values of Modality (0008,0060)", examples=["[CT]"]
-    )
-
-
-class LoadSection(Section):
-    """Which images are read."""
-
-    secondary_capture: Literal["ignore", "analyse"] = Field(
-        default="ignore", description="ignore or analyse", examples=["ignore"]
-    )
-
-
-class ModelsSection(Section):
-    """What analyses them."""
-
-    folder: FilePath = Field(
-        default=SHIPPED_MODELS, description="a folder of model packages", examples=["/srv/dicom-node/models"]
-    )
-    cascade: FilePath = Field(
-        default=SHIPPED_CASCADE, description="a cascade file", examples=["/etc/dicom-node/cascade.yaml"]
-    )
-
-
-class RuntimeSection(Section):
-    """How it is computed."""
-
-    #: CPU threads of one inference; None: as many as there are cores.
-    threads: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = Field(
-        default=None, description="a whole number from 1 to 1024, or null for one per core", examples=["4"]
-    )
-    #: What runs the project's own networks on the processor.
-    engine: Literal["openvino", "torch"] = Field(
-        default="openvino", description="openvino or torch", examples=["openvino"]
-    )
-    #: Of OpenVINO's arithmetic. auto: bf16 where the processor multiplies it in hardware, f32 elsewhere.
-    precision: Literal["auto", "f32", "bf16"] = Field(
-        default="auto", description="auto, f32 or bf16", examples=["auto"]
-    )
-    #: Where networks are kept that were compiled; None: in the storage folder.
-    compiled: FilePath | None = Field(
-        default=None,
-        description="a folder, or null for compiled/ in node.storage",
-        examples=["/srv/dicom-node/compiled"],
-    )
-
-
-class RetainSection(Section):
-    """How long studies that are done with stay. None: until a person removes them."""
-
-    days: Annotated[float, Field(strict=True, gt=0, le=36525)] | None = Field(
-        default=None, description="days, above 0 and up to 36525, or null for no limit", examples=["31"]
-    )
-    #: Of 10^9 bytes: what was received, made, and set aside, of all studies together.
-    maximum_gb: Annotated[float, Field(strict=True, gt=0, le=1e6)] | None = Field(
-        default=None, description="gigabytes, above 0 and up to 1000000, or null for no limit", examples=["500"]
-    )
-
-
-class LogSection(Section):
-    """What is told about it."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="debug, info, warning or error", examples=["info"]
-    )
 
 
 class Settings(Section):

@@ -23,7 +23,6 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +33,7 @@ from pydicom.filewriter import dcmwrite, write_file_meta_info
 from pydicom.uid import UID
 
 from dicom_node.domain.errors import CannotUnderstand, OutOfResources, StoreError
+from dicom_node.durable_files import make_folder, sync_folder, usable, write_whole
 from dicom_node.files import alone_in
 from sr_writer.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -96,7 +96,7 @@ class Spool:
         self._minimum_free_bytes = minimum_free_bytes
         self._placing = threading.Lock()
         for folder in (self._incoming, self._received, self._conflicts, self._results, self._copies):
-            with _usable(folder):
+            with usable(folder):
                 make_folder(folder)
                 if not os.access(folder, os.W_OK | os.X_OK):
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -159,7 +159,7 @@ class Spool:
     def sweep(self) -> None:
         """Remove what an earlier run left unfinished. Only for the one process that receives into this folder."""
         for part in self._incoming.glob("*.part"):
-            with _usable(self._incoming):
+            with usable(self._incoming):
                 part.unlink(missing_ok=True)
             _LOGGER.info("Removed the unfinished file %s of an earlier run", part.name, extra={"action": "part_swept"})
 
@@ -177,7 +177,7 @@ class Spool:
 
         They may take of what must stay free of images. Raises StoreError when the disk does not answer.
         """
-        with _usable(self._incoming):
+        with usable(self._incoming):
             free = shutil.disk_usage(self._incoming).free
         least = self._minimum_free_bytes // _FOR_RESULTS
         return (
@@ -190,7 +190,7 @@ class Spool:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb", buffering=0) as file:
                 for chunk in chunks:
-                    _write_whole(file, chunk)
+                    write_whole(file, chunk)
                 os.fsync(file.fileno())
         except OSError:
             part.unlink(missing_ok=True)
@@ -268,58 +268,3 @@ def _digest_of(path: Path) -> str:
 def _skip_meta(file: BinaryIO) -> None:
     file.seek(_GROUP_LENGTH_AT)
     file.seek(_META_FROM + int.from_bytes(file.read(4), "little"))
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a whole file and its missing folders, for the owner alone, as one step that survives a power cut.
-
-    Raises OSError, and then there is no such file, or still the earlier one.
-    """
-    make_folder(path.parent)
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
-            _write_whole(file, content)
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def _write_whole(file: io.FileIO, chunk: bytes | memoryview) -> None:
-    """Write all of `chunk`: one write(2) may take less than it was given."""
-    rest = memoryview(chunk)
-    while rest:
-        rest = rest[file.write(rest) :]
-
-
-@contextmanager
-def _usable(folder: Path) -> Iterator[None]:
-    """What the disk says to the block, as StoreError with the remedy."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"{folder} cannot be used: {error.strerror or error}; let the node's user write there, and see that its "
-            "disk is there and not mounted read-only"
-        ) from error
-
-
-def make_folder(folder: Path) -> None:
-    """Make `folder` and its missing parents, each entered durably in the folder above."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    sync_folder(folder.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have what was entered in `folder` or taken out of it survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

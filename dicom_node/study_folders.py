@@ -16,7 +16,8 @@ from pathlib import Path
 
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.study import ConflictingObject
-from dicom_node.spool import BY_STUDY, checked_uid, conflict_name, make_folder, sync_folder
+from dicom_node.durable_files import make_folder, sync_folder
+from dicom_node.spool import BY_STUDY, checked_uid, conflict_name
 
 
 class StudyFolders:

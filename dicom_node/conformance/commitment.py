@@ -10,8 +10,8 @@ from dicom_node.commitment_scp import MOMENT_S
 from dicom_node.commitment_scu import MOST_OBJECTS, WAIT_S
 from dicom_node.conformance.network import Status
 from dicom_node.domain.commitment import FailureReason
-from dicom_node.settings import RetainSection
 from dicom_node.store.promises import MOST_OPEN
+from dicom_node.upkeep_settings import RetainSection
 
 _WHEN = {
     FailureReason.PROCESSING_FAILURE: "the same peer has sent other content under this UID, which is set aside",

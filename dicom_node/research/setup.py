@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from dicom_node.domain.errors import SettingsError
 from dicom_node.domain.research import SpareTime
+from dicom_node.durable_files import write_durably
 from dicom_node.equipment import DISTRIBUTION
 from dicom_node.research.admission import CopyRules
 from dicom_node.research.copying import Copier, CopyFolder, CopyStore, to_folder, to_peer
@@ -16,7 +17,6 @@ from dicom_node.research.keys import read_key
 from dicom_node.research.pseudonyms import Pseudonyms
 from dicom_node.research_settings import ResearchSection
 from dicom_node.settings import Settings
-from dicom_node.spool import write_durably
 
 _LOGGER = logging.getLogger(__name__)
 

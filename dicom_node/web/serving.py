@@ -7,16 +7,14 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from dicom_node.credentials import read_secret
-from dicom_node.domain.calls import Call
 from dicom_node.domain.errors import SettingsError
 from dicom_node.receiving import Receiver
 from dicom_node.settings import Settings
-from dicom_node.spool import DEFAULT_MINIMUM_FREE_BYTES
 from dicom_node.tls import ServerTls
 from dicom_node.web.access import KnownSender
 from dicom_node.web.multipart_related import PartBounds
 from dicom_node.web.server import WebListener, WebServer
-from dicom_node.web.store_instances import StoreBounds, StoreInstances
+from dicom_node.web.store_instances import Hearers, StoreBounds, StoreInstances
 from dicom_node.web.uploads import Uploads
 from dicom_node.web_settings import StowSection
 
@@ -35,7 +33,7 @@ def web_of(
     settings: Settings,
     receiver: Receiver,
     sop_classes: Collection[str],
-    on_call: Callable[[Call], None],
+    hearers: Hearers,
     clock: Callable[[], float],
 ) -> Web | None:
     """None where no service is configured. Raises SettingsError for TLS files that cannot be used."""
@@ -43,9 +41,9 @@ def web_of(
     if stow is None:
         return None
     bounds = settings.receive.bounds
-    part = PartBounds(bounds.object_bytes, settings.node.storage / "incoming", DEFAULT_MINIMUM_FREE_BYTES)
+    part = PartBounds(bounds.object_bytes, settings.node.storage / "incoming", settings.receive.minimum_free_bytes)
     service = StoreInstances(
-        receiver, lambda: tuple(known_senders(stow)), sop_classes, StoreBounds(part, bounds.idle_s), on_call, clock
+        receiver, lambda: tuple(known_senders(stow)), sop_classes, StoreBounds(part, bounds.idle_s), hearers, clock
     )
     listener = WebListener(settings.web.host, settings.web.port, bounds.artim_s, _tls(settings))
     return Web(WebServer(listener, service.routes), service.uploads)

@@ -18,10 +18,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dicom_node import transfer_syntaxes
+from dicom_node.admission import AssociationRequest
 from dicom_node.domain.calls import Call, CallOutcome
 from dicom_node.domain.errors import CannotUnderstand, DatasetMismatch, ReceiveError
 from dicom_node.identification import Arrival, identify
-from dicom_node.receiving import Receiver
+from dicom_node.receiving import Receiver, Recorded
 from dicom_node.spool import checked_uid
 from dicom_node.store_responses import PartOutcome, body_of, http_status_of
 from dicom_node.web.access import Denied, KnownSender, recognise
@@ -54,11 +55,18 @@ class StoreBounds:
     idle_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Hearers:
+    """Who takes note of callers that were let in or not, and of each instance that was kept; neither may raise."""
+
+    on_call: Callable[[Call], None]
+    on_received: Callable[[Upload, AssociationRequest, Recorded], None]
+
+
 class StoreInstances:
     """Answers POST to /studies and /studies/{study}.
 
-    `senders` tells who may store, at each request; `on_call` takes note of who was let in and who was not, and must
-    not raise.
+    `senders` tells who may store, at each request.
     """
 
     def __init__(
@@ -67,14 +75,14 @@ class StoreInstances:
         senders: Callable[[], Sequence[KnownSender]],
         sop_classes: Collection[str],
         bounds: StoreBounds,
-        on_call: Callable[[Call], None],
+        hearers: Hearers,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._receiver = receiver
         self._senders = senders
         self._sop_classes = frozenset(sop_classes)
         self._bounds = bounds
-        self._on_call = on_call
+        self._hearers = hearers
         self._clock = clock
         self._limiter = CapacityLimiter(_WRITTEN_AT_ONCE)
         self.uploads = Uploads()
@@ -94,7 +102,7 @@ class StoreInstances:
         outcomes: list[PartOutcome] = []
         try:
             with self.uploads.one_more() as upload:
-                await self._take(request, sender.name, upload, outcomes)
+                await self._take(request, AssociationRequest(sender.name, SERVICE_ROOT, address, 0), upload, outcomes)
         except RequestRefused as refused:
             return _refusal(refused, outcomes, sender.name)
         except ClientDisconnect:
@@ -107,7 +115,9 @@ class StoreInstances:
         )
         return _response(http_status_of(outcomes), outcomes)
 
-    async def _take(self, request: Request, source: str, upload: Upload, outcomes: list[PartOutcome]) -> None:
+    async def _take(
+        self, request: Request, caller: AssociationRequest, upload: Upload, outcomes: list[PartOutcome]
+    ) -> None:
         """Store part by part, and add what became of each. Raises RequestRefused or ClientDisconnect."""
         _check_encodings(request)
         boundary = boundary_of(request.headers.get("content-type", ""))
@@ -118,12 +128,12 @@ class StoreInstances:
             aclosing(parts_of(blocks, boundary, self._bounds.part)) as parts,
         ):
             async for part in parts:
-                stored = await to_thread.run_sync(self._store, part, source, study, upload, limiter=self._limiter)
+                stored = await to_thread.run_sync(self._store, part, caller, study, upload, limiter=self._limiter)
                 outcomes.append(stored)
 
-    def _store(self, part: Part, source: str, study: str, upload: Upload) -> PartOutcome:
+    def _store(self, part: Part, caller: AssociationRequest, study: str, upload: Upload) -> PartOutcome:
         """In a thread: keep and record one part, or say why not."""
-        named = ("", "")
+        named, source = ("", ""), caller.calling_ae_title
         try:
             if part.content_type not in (None, "application/dicom"):
                 raise CannotUnderstand("a part is not application/dicom")
@@ -134,6 +144,7 @@ class StoreInstances:
                 _check_study(arrival, study)
                 recorded = self._receiver.receive(arrival, now=self._clock())
                 self.uploads.stored(upload, recorded.instance.study_instance_uid)
+                self._hearers.on_received(upload, caller, recorded)
                 return PartOutcome(*named, 0)
             status, told = unsupported
         except ReceiveError as error:
@@ -165,7 +176,7 @@ class StoreInstances:
 
     def _note(self, caller: str, address: str, outcome: CallOutcome, reason: str, remedy: str) -> None:
         now = self._clock()
-        self._on_call(Call(caller, address, SERVICE_ROOT, outcome, reason, remedy, first_at=now, last_at=now))
+        self._hearers.on_call(Call(caller, address, SERVICE_ROOT, outcome, reason, remedy, first_at=now, last_at=now))
 
 
 def _check_encodings(request: Request) -> None:

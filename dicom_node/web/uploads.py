@@ -17,6 +17,11 @@ class Upload:
 
     def __init__(self) -> None:
         self.studies: set[str] = set()
+        self.is_over = False
+
+    def is_alive(self) -> bool:
+        """Whether something may come of it."""
+        return not self.is_over
 
 
 class Uploads:
@@ -39,6 +44,7 @@ class Uploads:
         finally:
             with self._lock:
                 self._open.discard(upload)
+                upload.is_over = True
 
     def stored(self, upload: Upload, study_instance_uid: str) -> None:
         """Note that an upload has stored an object of a study."""

@@ -82,7 +82,7 @@ def committing_node(
         lambda request: names.get(request.calling_ae_title),
     )
     service = CommitmentService(store, peers, "NODE", RetryPolicy(GIVE_UP_AFTER_S, random.Random(1)), clock)
-    receiver = Receiver(Spool(folder, minimum_free_bytes=0), store, lambda _class, _instance: InstanceKind.IMAGE)
+    receiver = Receiver(Spool(folder, minimum_free_bytes=0), store, lambda *_: InstanceKind.IMAGE)
     scp = StorageScp(Listener("NODE", HOST, here.port), receiver, let_all_in, lambda _: None, lambda _: None, clock)
     scp.also_serve(service.services)
     service.start()

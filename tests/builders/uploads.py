@@ -20,7 +20,7 @@ from dicom_node.tls import ServerTls
 from dicom_node.web.access import KnownSender
 from dicom_node.web.multipart_related import PartBounds
 from dicom_node.web.server import WebListener, WebServer
-from dicom_node.web.store_instances import StoreBounds, StoreInstances
+from dicom_node.web.store_instances import Hearers, StoreBounds, StoreInstances
 from dicom_node.web.uploads import Uploads
 from tests.builders.network import HOST, MemoryRegister, free_port
 
@@ -113,10 +113,13 @@ def running_web(
 ) -> Iterator[UploadNode]:
     """A web server that stores, until the block ends."""
     register = register or MemoryRegister()
-    receiver = Receiver(Spool(folder, minimum_free_bytes=0), register, lambda _class, _instance: InstanceKind.IMAGE)
+    receiver = Receiver(
+        Spool(folder, minimum_free_bytes=0), register, lambda _class, _instance, _maker: InstanceKind.IMAGE
+    )
     bounds = StoreBounds(PartBounds(part_bytes, folder / "incoming", minimum_free_bytes), idle_s)
     calls: list[Call] = []
-    service = StoreInstances(receiver, lambda: senders, storage_sop_classes(), bounds, calls.append)
+    hearers = Hearers(calls.append, lambda *_: None)
+    service = StoreInstances(receiver, lambda: senders, storage_sop_classes(), bounds, hearers)
     port = free_port()
     server = WebServer(WebListener(HOST, port, header_s, tls, most_connections), service.routes)
     server.start()

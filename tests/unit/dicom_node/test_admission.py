@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from dicom_node.admission import Admitted, AssociationRequest, KnownPeer, Rejected, admit
-from dicom_node.app import admission
+from dicom_node.doorkeeping import admission
 from dicom_node.settings import load_settings
 
 PACS = KnownPeer("PACS", "HOSPITAL", frozenset({"192.0.2.1", "2001:db8::1"}))

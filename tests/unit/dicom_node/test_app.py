@@ -7,10 +7,11 @@ import pytest
 
 from dicom_node import app
 from dicom_node.admission import AssociationRequest
-from dicom_node.app import Node, admission, check_cascade
+from dicom_node.app import Node, check_cascade
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import SettingsError, StoreError
 from dicom_node.domain.study import InstanceKind
+from dicom_node.doorkeeping import admission
 from dicom_node.peers import echo
 from dicom_node.pull_settings import CatchUpSection
 from dicom_node.receiving import Receiver

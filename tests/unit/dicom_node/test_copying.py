@@ -9,6 +9,7 @@ from pydicom import dcmread
 
 from dicom_node.domain.errors import SettingsError, StoreError
 from dicom_node.domain.research import CopyState, CopyWish, Original, ResearchOption
+from dicom_node.durable_files import write_durably
 from dicom_node.research import copying
 from dicom_node.research.admission import CopyRules
 from dicom_node.research.copying import Copier, LeftOut, copy_of, to_folder, to_peer
@@ -17,7 +18,7 @@ from dicom_node.research.keys import make_key
 from dicom_node.research.pseudonyms import Pseudonyms
 from dicom_node.research.setup import check_research, spare_time
 from dicom_node.settings import load_settings
-from dicom_node.spool import Spool, write_durably
+from dicom_node.spool import Spool
 from tests.builders.command import write_config
 from tests.builders.identified import NAMES, content_of, identified_mr
 

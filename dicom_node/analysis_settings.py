@@ -1,0 +1,84 @@
+"""The configuration's analysis: when and in which order, of which images, by what and how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dicom_node.network_settings import FilePath
+from dicom_node.section import Section
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+#: The reference model packages and the cascade over them, as shipped.
+SHIPPED_MODELS = REPOSITORY / "inference" / "weights"
+SHIPPED_CASCADE = REPOSITORY / "config" / "cascade.yaml"
+
+
+class SettleSection(Section):
+    """When a study is complete."""
+
+    #: Without a new image, and without an open association that sent one.
+    quiet_seconds: float = Field(
+        default=5.0, strict=True, gt=0, le=86400, description="seconds, above 0 and up to 86400", examples=["5"]
+    )
+    #: The same of urgent studies; None: as of all.
+    urgent_quiet_seconds: Annotated[float, Field(strict=True, gt=0, le=86400)] | None = Field(
+        default=None, description="seconds, above 0 and up to 86400, or null for quiet_seconds", examples=["2"]
+    )
+    #: Without a new image, though the sender holds more of the study, or has not closed its association.
+    at_most_seconds: float = Field(
+        default=300.0, strict=True, gt=0, le=86400, description="seconds, above 0 and up to 86400", examples=["300"]
+    )
+
+
+class UrgentSection(Section):
+    """Which studies are analysed before others, whoever sends them."""
+
+    #: Modality (0008,0060) of any of their images.
+    modalities: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9_]{1,16}$")], ...] = Field(
+        default=(), description="a list of values of Modality (0008,0060)", examples=["[CT]"]
+    )
+
+
+class LoadSection(Section):
+    """Which images are read."""
+
+    secondary_capture: Literal["ignore", "analyse"] = Field(
+        default="ignore", description="ignore or analyse", examples=["ignore"]
+    )
+
+
+class ModelsSection(Section):
+    """What analyses them."""
+
+    folder: FilePath = Field(
+        default=SHIPPED_MODELS, description="a folder of model packages", examples=["/srv/dicom-node/models"]
+    )
+    cascade: FilePath = Field(
+        default=SHIPPED_CASCADE, description="a cascade file", examples=["/etc/dicom-node/cascade.yaml"]
+    )
+
+
+class RuntimeSection(Section):
+    """How it is computed."""
+
+    #: CPU threads of one inference; None: as many as there are cores.
+    threads: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = Field(
+        default=None, description="a whole number from 1 to 1024, or null for one per core", examples=["4"]
+    )
+    #: What runs the project's own networks on the processor.
+    engine: Literal["openvino", "torch"] = Field(
+        default="openvino", description="openvino or torch", examples=["openvino"]
+    )
+    #: Of OpenVINO's arithmetic. auto: bf16 where the processor multiplies it in hardware, f32 elsewhere.
+    precision: Literal["auto", "f32", "bf16"] = Field(
+        default="auto", description="auto, f32 or bf16", examples=["auto"]
+    )
+    #: Where networks are kept that were compiled; None: in the storage folder.
+    compiled: FilePath | None = Field(
+        default=None,
+        description="a folder, or null for compiled/ in node.storage",
+        examples=["/srv/dicom-node/compiled"],
+    )

@@ -1,0 +1,75 @@
+"""What a C-STORE request brings, and the true status it is answered with, whatever happens."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import cast
+
+from pydicom.dataset import Dataset
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.events import Event
+
+from dicom_node.discretion import shown_uid
+from dicom_node.domain.errors import CannotUnderstand, ReceiveError
+from dicom_node.faults import call_path, type_and_place
+from dicom_node.identification import Arrival
+
+_LOGGER = logging.getLogger(__name__)
+
+_SUCCESS = 0x0000
+#: Error Comment (0000,0902) is LO: at most 64 characters (PS3.7 C.4).
+_LONGEST_COMMENT = 64
+
+
+def answer_to(event: Event, receive: Callable[[Event], None]) -> Dataset:
+    """Receive what a C-STORE request brings, and the true status of that, whatever happens."""
+    request = cast(C_STORE, event.request)
+    try:
+        receive(event)
+    except ReceiveError as error:
+        return _failure(error, request)
+    except Exception as error:  # noqa: BLE001  # the last resort of the SCP: whatever fails, the sender gets a true status
+        _LOGGER.error(  # noqa: TRY400  # a traceback would quote messages, and they may quote the patient
+            "Failed to keep %s by a fault of this node: %s (%s)",
+            shown_uid(request.AffectedSOPInstanceUID),
+            type_and_place(error),
+            call_path(error),
+            extra={"action": "store_fault"},
+        )
+        return _failure(CannotUnderstand(f"fault of this node: {type(error).__name__}"), request)
+    return _status(_SUCCESS)
+
+
+def arrival_of(event: Event, sender: str) -> Arrival:
+    """What a C-STORE request of the AE title `sender` brings. Raises CannotUnderstand for one without a data set."""
+    request = cast(C_STORE, event.request)
+    if request.DataSet is None:
+        raise CannotUnderstand("the request has no data set")
+    return Arrival(
+        dataset=event.encoded_dataset(include_meta=False),
+        sop_class_uid=str(request.AffectedSOPClassUID),
+        sop_instance_uid=str(request.AffectedSOPInstanceUID),
+        transfer_syntax_uid=str(event.context.transfer_syntax),
+        calling_ae_title=sender.strip(),
+        priority=request.Priority or 0,
+    )
+
+
+def _failure(error: ReceiveError, request: C_STORE) -> Dataset:
+    _LOGGER.warning(
+        "Answered 0x%04X to %s: %s",
+        error.status,
+        shown_uid(request.AffectedSOPInstanceUID),
+        error,
+        extra={"action": "store_refused"},
+    )
+    return _status(error.status, str(error))
+
+
+def _status(status: int, comment: str = "") -> Dataset:
+    response = Dataset()
+    response.Status = status
+    if comment:
+        response.ErrorComment = comment[:_LONGEST_COMMENT].replace("\\", "/")
+    return response
