@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
@@ -27,16 +26,6 @@ _PENDING = frozenset({0xFF00, 0xFF01})
 _BETWEEN_REQUESTS_S = 0.005
 #: How often a C-FIND is sent when answers were lost all the same.
 _TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class MoveOutcome:
-    """The sub-operations of one C-MOVE (PS3.4 C.4.2.1.6)."""
-
-    status: int
-    completed: int
-    failed: int
-    warning: int
 
 
 def verification_contexts() -> list[PresentationContext]:
@@ -113,21 +102,6 @@ def find(
     """One C-FIND on an association of its own, by `Query.find`. Raises PeerUnreachable or PeerRefused."""
     with open_query(destination, own_ae_title, on_query) as asked:
         return asked.find(query)
-
-
-def move(destination: Destination, own_ae_title: str, query: Dataset, move_to: str) -> MoveOutcome:
-    """C-MOVE, Study Root (PS3.4 C.4.2): have `destination` send what `query` names to the AE title `move_to`.
-
-    Failed sub-operations are counted, not raised. Raises PeerUnreachable or PeerRefused when nothing was sent.
-    """
-    status = Dataset()
-    with open_association(destination, own_ae_title, [build_context(STUDY_ROOT_MOVE)]) as association:
-        for response, _ in association.send_c_move(query, move_to, STUDY_ROOT_MOVE):
-            status = response
-    counts = [int(status.get(f"NumberOf{kind}Suboperations", None) or 0) for kind in ("Completed", "Failed", "Warning")]
-    if sum(counts) == 0:
-        check_status(status, destination, "C-MOVE", query)
-    return MoveOutcome(int(status.get("Status", 0xC000)), *counts)
 
 
 @contextmanager

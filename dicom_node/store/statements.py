@@ -17,6 +17,13 @@ def sql_text(name: str) -> str:
     return (files("dicom_node") / "sql" / name).read_text(encoding="utf-8")
 
 
+def all_queries() -> str:
+    """The text of every file of queries, one after the other."""
+    folder = files("dicom_node") / "sql" / "queries"
+    found = sorted(folder.iterdir(), key=lambda file: file.name)
+    return "\n".join(file.read_text(encoding="utf-8") for file in found)
+
+
 def named_queries(text: str) -> Mapping[str, str]:
     """Name -> statement, from blocks of `-- name: NAME`, a line of description, and one statement.
 

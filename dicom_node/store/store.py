@@ -35,10 +35,10 @@ from dicom_node.store.pulls import Pulls
 from dicom_node.store.reachability import Reachability
 from dicom_node.store.removal import Removal
 from dicom_node.store.requests import Requests
-from dicom_node.store.statements import named_queries, sql_text
+from dicom_node.store.statements import all_queries, named_queries, sql_text
 from dicom_node.store.substitutions import Substitutions
 
-_QUERIES = named_queries(sql_text("queries.sql"))
+_QUERIES = named_queries(all_queries())
 #: SQL files that bring a database from version n to n + 1, in order.
 MIGRATIONS = (
     "schema.sql",

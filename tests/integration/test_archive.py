@@ -8,7 +8,7 @@ from pydicom.uid import JPEGLSLossless
 
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import PeerRefused
-from dicom_node.peers import find, move
+from dicom_node.peers import find
 from dicom_node.sending import send_folder
 from tests.builders.dcmtk import dcmtk
 from tests.builders.network import (
@@ -22,6 +22,7 @@ from tests.builders.network import (
     running_node,
     saved,
 )
+from tests.builders.third_party_move import move
 
 # pynetdicom drops the socket of a refused connection without closing it
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")

@@ -12,7 +12,6 @@ from dicom_node.app import classify
 from dicom_node.conformance.specimens import Specimen, make
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.study import InstanceKind
-from dicom_node.peers import move
 from dicom_node.receiving import Receiver
 from dicom_node.scp import Listener, StorageScp
 from dicom_node.sending import send_folder
@@ -21,6 +20,7 @@ from dicom_node.store import Store
 from tests.builders.command import eventually
 from tests.builders.network import HOST, free_port, image_series, let_all_in, running_archive, saved
 from tests.builders.orthanc import running_orthanc
+from tests.builders.third_party_move import move
 from tests.integration.test_archive import query
 
 # pynetdicom drops the socket of a refused connection without closing it
