@@ -97,4 +97,4 @@ def test_one_dead_one_moody_and_one_slow_peer_delay_no_other(tmp_path):
         may_answer.set()
         with running_archive(tmp_path / "dead", port=ports["DEAD"]) as (dead, _):
             assert eventually(lambda: node.study(uid)["state"] == "done"), node.study(uid)
-            assert len(dead.instances(uid)) == len(pacs.instances(uid)) == len(taken) == 1
+            assert len(dead.instances(uid)) == len(pacs.instances(uid)) == len(taken) == len(taken_slowly) == 1
