@@ -80,7 +80,7 @@ WHERE NOT EXISTS (
         )
     )
 ) AND NOT EXISTS (
-    SELECT 1 FROM job JOIN delivery USING (job_id)
+    SELECT 1 FROM job JOIN delivery USING (job_id) JOIN result USING (result_id, job_id)
     WHERE job.study_instance_uid = study.study_instance_uid AND delivery.state <> 'committed'
       AND (delivery.state <> 'sent' OR kind = 'result' AND delivery.peer IN (SELECT value FROM json_each(:proving)))
 ) AND NOT EXISTS (

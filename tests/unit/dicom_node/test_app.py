@@ -8,17 +8,21 @@ import pytest
 from dicom_node import app
 from dicom_node.admission import AssociationRequest
 from dicom_node.app import Node, check_cascade
+from dicom_node.auditor import auditor_of
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import SettingsError, StoreError
 from dicom_node.domain.study import InstanceKind
 from dicom_node.doorkeeping import admission
 from dicom_node.peers import echo
 from dicom_node.pull_settings import CatchUpSection
+from dicom_node.pull_sources import PullAudit, catch_up, catch_up_tasks
 from dicom_node.receiving import Receiver
-from dicom_node.settings import RetainSection, load_settings
+from dicom_node.settings import load_settings
 from dicom_node.spool import Spool
 from dicom_node.store import Store
 from dicom_node.study_folders import StudyFolders
+from dicom_node.transfers import Receptions
+from dicom_node.upkeep_settings import RetainSection
 from tests.builders.command import write_config
 from tests.builders.network import HOST
 from tests.builders.studies import STUDY, delivering, receive
@@ -148,9 +152,10 @@ def test_peers_are_asked_for_what_never_arrived_only_where_that_is_set(settings)
     node = Node(settings)
     try:
         receiver = Receiver(Spool(settings.node.storage), node.store, app.classify)
-        assert app.catch_up_tasks(settings, app.catch_up(settings, node.store, receiver, lambda: 0.0)) == ()
+        audit = PullAudit(auditor_of(settings, node.store), Receptions())
+        assert catch_up_tasks(settings, catch_up(settings, node.store, receiver, audit, lambda: 0.0)) == ()
         asking = settings.model_copy(update={"catch_up": CatchUpSection(peers=("PACS",), at="23:45")})
-        [task] = app.catch_up_tasks(asking, app.catch_up(asking, node.store, receiver, lambda: 0.0))
+        [task] = catch_up_tasks(asking, catch_up(asking, node.store, receiver, audit, lambda: 0.0))
     finally:
         node.stop()
     assert task.when == datetime.time(23, 45)

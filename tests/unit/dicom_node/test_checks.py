@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from dicom_node.admission import Rejected
+from dicom_node.analysis_settings import SHIPPED_MODELS
 from dicom_node.checks import Verdict, run_checks
-from dicom_node.settings import SHIPPED_MODELS, load_settings
+from dicom_node.settings import load_settings
 from dicom_node.tls import ServerTls
 from tests.builders.audit import collecting
 from tests.builders.certificates import authority, openssl

@@ -1,6 +1,7 @@
 """The Conformance Statement: what stands in it is what the code does, and the shipped one is up to date."""
 
 import re
+import types
 from functools import cache
 from pathlib import Path
 
@@ -140,6 +141,9 @@ def test_every_key_of_the_configuration_is_listed():
     listed = section(shipped(), "6.1 General parameters")
     for name, field in Settings.model_fields.items():
         if name == "peers":
+            continue
+        if isinstance(field.annotation, types.UnionType):  # a section that is left out as a whole
+            assert f"| `{name}` |" in listed
             continue
         for key, inner in field.annotation.model_fields.items():
             assert f"| `{name}.{inner.validation_alias or key}` |" in listed

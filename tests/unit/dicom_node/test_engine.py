@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from dicom_node.analysis_settings import SHIPPED_CASCADE
 from dicom_node.engine import build_engine
-from dicom_node.settings import SHIPPED_CASCADE, load_settings
+from dicom_node.settings import load_settings
 from inference.stages import CascadeError, load_cascade
 from tests.builders.command import write_config
 

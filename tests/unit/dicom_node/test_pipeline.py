@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from dicom_node.analysis_settings import SHIPPED_CASCADE
 from dicom_node.offline import analyse_folder, find_studies
 from dicom_node.phantoms import phantom_studies
 from dicom_node.pipeline import Engine, analyse_study
 from dicom_node.reader import LoadSettings
-from dicom_node.settings import SHIPPED_CASCADE
 from dicom_node.summary import StudySummary, summarise
 from inference.findings import Agreement, HeaderCheck, Outcome, Task
 from inference.models import load

@@ -239,7 +239,7 @@ def test_an_image_is_recorded_with_its_urgency(tmp_path, syntax, header, changes
     """By request, sender and header, in every encoding."""
     register = MemoryRegister()
     spool = Spool(tmp_path, minimum_free_bytes=0)
-    images = Receiver(spool, register, lambda _class, _instance: InstanceKind.IMAGE, RULES)
+    images = Receiver(spool, register, lambda *_: InstanceKind.IMAGE, RULES)
     content = in_syntax(minimal(BodyPartExamined="BRAIN", Rows=8, **header), syntax)
     images.receive(replace(arrival(content, syntax), **changes), now=1.0)
     [instance] = register.instances.values()

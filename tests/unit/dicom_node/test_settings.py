@@ -9,12 +9,13 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from dicom_node.analysis_settings import SHIPPED_CASCADE, SHIPPED_MODELS
 from dicom_node.domain.audit import Collector
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import SettingsError
 from dicom_node.domain.retrieval import Retrieve
 from dicom_node.network_settings import PeerSection
-from dicom_node.settings import SHIPPED_CASCADE, SHIPPED_MODELS, Settings, load_settings
+from dicom_node.settings import Settings, load_settings
 from dicom_node.validation import keys_of
 from sr_writer.profiles import PROFILES, ResultKind
 

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from dicom_node import tables
+from dicom_node.analysis_settings import SHIPPED_MODELS
 from dicom_node.checks import Check, Verdict
 from dicom_node.demo import DemoStudy, Returned
 from dicom_node.domain.delivery import DeliveryState
@@ -24,7 +25,6 @@ from dicom_node.logs import configure_logging
 from dicom_node.offline import AnalysedFolder
 from dicom_node.phantoms import PhantomStudy
 from dicom_node.progress import Progress
-from dicom_node.settings import SHIPPED_MODELS
 from dicom_node.summary import summarise
 from inference.registry import BrokenPackage, InstalledVersion, Library, installed
 from tests.builders.analyses import analysis_of, classified, segmented

@@ -467,4 +467,4 @@ def test_a_database_of_the_first_version_is_brought_up_to_date(path):
     store.close()
     assert rows(path, "PRAGMA foreign_key_check") == []
     assert rows(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
-    assert len(rows(path, "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'delivery'")) == 4
+    assert len(rows(path, "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'delivery'")) == 5

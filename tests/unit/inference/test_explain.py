@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dicom_node.settings import SHIPPED_MODELS
+from dicom_node.analysis_settings import SHIPPED_MODELS
 from inference.cascade import run_cascade
 from inference.explain import GRAD_CAM, GRAD_CAM_PP, SCORE_MAP, explain
 from inference.findings import Outcome, Region, StageRun, Task
