@@ -93,7 +93,7 @@ class Node:
             {destination.peer: destination.wanted for destination in settings.deliver.to},
             self._dispatches.note,
         )
-        self._settles_from = time.monotonic() + settings.settle.quiet_seconds
+        self._made_at = time.monotonic()
         self._clock_watch = ClockWatch(self.store, clock, self._clock_was_set)
         self._calls = CallBook(AuditedCalls(self.store.calls, self._audit))
         receiver = Receiver(self._spool, self.store, classify, urgency_rules(settings))
@@ -187,10 +187,9 @@ class Node:
         self._schedule.run_now()
 
     def _settle(self) -> None:
-        if time.monotonic() < self._settles_from:  # senders that the last stop cut off have as long to come again
-            return
-        patience_of = partial(patience_for, self._settings)
-        if settle_complete_studies(self.store, self._inquiries, patience_of, self._open_senders, self._clock()):
+        now, patience_of = self._clock(), partial(patience_for, self._settings)
+        listening_since = now - (time.monotonic() - self._made_at)
+        if settle_complete_studies(self.store, self._inquiries, patience_of, self._open_senders, now, listening_since):
             self._worker.tick()
 
     def _settle_soon(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from dicom_node.domain.study import StudyActivity
@@ -38,13 +39,16 @@ def settle_complete_studies(
     patience_of: Callable[[StudyActivity], Patience],
     open_associations: Callable[[str], int],
     now: float,
+    listening_since: float = 0.0,
 ) -> int:
     """Settle every study that is complete as far as anyone can tell; how many there were.
 
-    `open_associations` counts those that have sent images of a study and are still open.
+    `open_associations` counts those that have sent images of a study and are still open. Before `listening_since`
+    nobody could send: senders that the last stop cut off have as long to come again.
     """
     settled = 0
-    for activity in store.receiving():
+    for received in store.receiving():
+        activity = replace(received, last_received_at=max(received.last_received_at, listening_since))
         study = activity.study_instance_uid
         still_open = open_associations(study)
         holdings = senders.about(activity, is_open=still_open > 0, quiet_s=now - activity.last_received_at)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import warnings
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -161,7 +162,9 @@ def _comment(response: Dataset, path: Path) -> str:
     if not response.get("ErrorComment"):
         return ""
     try:
-        about = dcmread(path, stop_before_pixels=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is odd about the file matters to nobody here
+            about = dcmread(path, stop_before_pixels=True)
     except UNREADABLE:
         return ""
     return comment_of(response, about)
