@@ -37,8 +37,9 @@ MOST_CONNECTIONS = 512
 DRAINED = 4
 #: Content type 22 of a TLS record (RFC 8446 5.1); no PDU begins so.
 _TLS_HANDSHAKE = b"\x16"
-#: The state of the association before its request has come (PS3.8 Table 9-2).
-_AWAITING_REQUEST = "Sta2"
+#: The states of the association before its request has come (PS3.8 Table 9-2); its first bytes may come before
+#: pynetdicom has taken note of the connection.
+_BEFORE_REQUEST = frozenset({"Sta1", "Sta2"})
 #: The association is over, and so is what is still to come.
 _AWAITING_CLOSE = "Sta13"
 
@@ -223,7 +224,7 @@ class _BoundedSocket(AssociationSocket):
             raise self._over(
                 reason, f"set `receive: {{maximum_object_mb: {max(1, megabytes) * DRAINED * 2}}}`, if that is wanted"
             )
-        asked = self.assoc.dul.state_machine.current_state != _AWAITING_REQUEST
+        asked = self.assoc.dul.state_machine.current_state not in _BEFORE_REQUEST
         until = time.monotonic() + bounds.idle_s if asked else self._opened_at + bounds.artim_s
         try:
             return self._read(nr_bytes, until)

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import struct
+from dataclasses import replace
 
 import pytest
 from pynetdicom import AE
@@ -24,6 +25,7 @@ from tests.builders.pdus import C_ECHO_RQ, EXPLICIT, MR, VERIFICATION, associate
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 QUICK = Bounds(artim_s=1.0, idle_s=1.0)
+LONG_S = 600.0
 
 
 def connect(node):
@@ -47,7 +49,9 @@ def ended(connection):
 def test_who_stalls_is_sent_away_while_others_are_served(tmp_path, sent):
     """Wherever it stalls; the reason is recorded, with the AE title if it was told."""
     asked = associate_request()
-    with running_node(tmp_path, bounds=QUICK) as node, connect(node) as connection:
+    # one of the two bounds alone is short, so that the other cannot stand in for it
+    bounds = replace(QUICK, artim_s=LONG_S) if sent is None else replace(QUICK, idle_s=LONG_S)
+    with running_node(tmp_path, bounds=bounds) as node, connect(node) as connection:
         if sent is None:
             connection.sendall(asked)
             assert connection.recv(1) == b"\x02"  # A-ASSOCIATE-AC
