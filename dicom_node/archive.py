@@ -15,7 +15,7 @@ from typing import cast
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import AllStoragePresentationContexts, evt
-from pynetdicom.dimse_primitives import C_MOVE, C_STORE
+from pynetdicom.dimse_primitives import C_MOVE
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import ThreadedAssociationServer
@@ -33,6 +33,7 @@ from dicom_node.peers import STUDY_ROOT_FIND, STUDY_ROOT_MOVE, VERIFICATION
 from dicom_node.retrieve_scu import STUDY_ROOT_GET
 from dicom_node.scp import abort_all
 from dicom_node.spool import Spool, file_meta_of
+from dicom_node.store_answers import arrival_of
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -108,16 +109,8 @@ class Archive:
         return tuple(entry.path for entry in self._index.of_study(study_instance_uid))
 
     def _store(self, event: Event) -> int:
-        request = cast(C_STORE, event.request)
-        arrival = Arrival(
-            dataset=event.encoded_dataset(include_meta=False),
-            sop_class_uid=str(request.AffectedSOPClassUID),
-            sop_instance_uid=str(request.AffectedSOPInstanceUID),
-            transfer_syntax_uid=str(event.context.transfer_syntax),
-            calling_ae_title=event.assoc.requestor.ae_title.strip(),
-        )
         try:
-            self._keep(arrival)
+            self._keep(arrival_of(event, event.assoc.requestor.ae_title))
         except ReceiveError as error:
             _LOGGER.warning("Answered 0x%04X: %s", error.status, error, extra={"action": "archive_refused"})
             return error.status

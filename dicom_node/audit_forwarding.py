@@ -16,6 +16,7 @@ from typing import Protocol
 from dicom_node.audit_messages import Entity, recording_started, recording_stopped
 from dicom_node.audit_text import AuditSource, as_xml
 from dicom_node.domain.audit import AuditMessage, Collector, Outcome, WaitingRecord
+from dicom_node.domain.delivery import doubled_s
 from dicom_node.syslog import NOTICE, WARNING, CollectorError, send_records, syslog_record
 
 _LOGGER = logging.getLogger(__name__)
@@ -110,8 +111,8 @@ class Forwarder:
         return arrived
 
     def _put_off(self, error: CollectorError) -> None:
-        delay = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(self._failures, 16))
-        self._next_try_at = self._monotonic() + delay
+        delay_s = doubled_s(self._failures + 1, _FIRST_DELAY_S, _LONGEST_DELAY_S)
+        self._next_try_at = self._monotonic() + delay_s
         if not self._failures:
             _LOGGER.warning(
                 "The audit trail waits for its collector: %s", error, extra={"action": "audit_collector_away"}

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from dicom_node.domain.commitment import CommitmentReport, FailureReason, Fate, Holding, Reference, Unproven, Verdict
-from dicom_node.domain.delivery import RetryPolicy, retry_delay_s
+from dicom_node.domain.delivery import RetryPolicy, doubled_s, retry_delay_s
 
 #: How long a report is waited for after the first request. An archive reports within seconds or minutes; for one that
 #: does so at night the wait doubles with each request, up to a day.
 FIRST_DEADLINE_S = 600.0
 LONGEST_DEADLINE_S = 86400.0
-_MOST_DOUBLINGS = 16
 #: Queries in vain, over some eight minutes, after which an object is not late in the index of its archive, but lost.
 MOST_QUERIES = 8
 
@@ -31,7 +30,7 @@ _FAILURE_REASONS = {
 
 def deadline_s(asked: int) -> float:
     """How long the report on the `asked`-th request (1-based) is waited for."""
-    return min(LONGEST_DEADLINE_S, FIRST_DEADLINE_S * 2.0 ** min(asked - 1, _MOST_DOUBLINGS))
+    return doubled_s(asked, FIRST_DEADLINE_S, LONGEST_DEADLINE_S)
 
 
 def by_report(

@@ -42,6 +42,7 @@ from dicom_node.domain.commitment import (
 from dicom_node.domain.delivery import Destination, RetryPolicy, retry_delay_s
 from dicom_node.domain.errors import DeliveryError, ObjectRejected, PeerRefused, PeerUnreachable, StoreError
 from dicom_node.negotiation import request_of as caller_of
+from dicom_node.store_answers import response_with
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -55,8 +56,6 @@ _NOT_AUTHORIZED = 0x0124
 _RESOURCE_LIMITATION = 0x0213
 #: Statuses of a peer's answer after which it may take the same report later.
 _LATER = (_PROCESSING_FAILURE, _RESOURCE_LIMITATION)
-#: Error Comment (0000,0902) is LO: at most 64 characters (PS3.7 C.4).
-_LONGEST_COMMENT = 64
 #: How long a peer has to end the association of its request, if it wants the report on another one.
 MOMENT_S = 1.0
 
@@ -114,12 +113,12 @@ class CommitmentScp:
         """Bound to EVT_N_ACTION: success after the request is recorded."""
         request = cast(N_ACTION, event.request)
         if request.RequestedSOPInstanceUID != WELL_KNOWN_INSTANCE:
-            return _status(_NO_SUCH_INSTANCE, "ask the well-known instance"), None
+            return response_with(_NO_SUCH_INSTANCE, "ask the well-known instance"), None
         if request.ActionTypeID != REQUEST_COMMITMENT:
-            return _status(_NO_SUCH_ACTION, "Action Type ID is not 1"), None
+            return response_with(_NO_SUCH_ACTION, "Action Type ID is not 1"), None
         peer = self._name_of(caller_of(event.assoc))
         if peer is None:
-            return _status(_NOT_AUTHORIZED, "this peer may not send, hence not ask"), None
+            return response_with(_NOT_AUTHORIZED, "this peer may not send, hence not ask"), None
         return self._record(event, peer), None
 
     def drop_strangers(self) -> None:
@@ -154,9 +153,9 @@ class CommitmentScp:
         try:
             request = request_of(event.action_information)
         except MalformedMessage as error:
-            return _status(_INVALID_ARGUMENT_VALUE, str(error))
+            return response_with(_INVALID_ARGUMENT_VALUE, str(error))
         except UNREADABLE as error:
-            return _status(_INVALID_ARGUMENT_VALUE, f"Action Information: {type(error).__name__}")
+            return response_with(_INVALID_ARGUMENT_VALUE, f"Action Information: {type(error).__name__}")
         try:
             refusal = self._store.record(peer, request, due_at=self._clock() + MOMENT_S)
         except StoreError as error:
@@ -166,13 +165,13 @@ class CommitmentScp:
                 error,
                 extra={"action": "commitment_lost"},
             )
-            return _status(_PROCESSING_FAILURE, "it cannot be recorded")
+            return response_with(_PROCESSING_FAILURE, "it cannot be recorded")
         if refusal is not None:
             status = _INVALID_ARGUMENT_VALUE if refusal is RequestRefusal.IN_USE else _RESOURCE_LIMITATION
-            return _status(status, refusal)
+            return response_with(status, refusal)
         with self._lock:
             self._asked_on[peer, request.transaction_uid] = (event.assoc, self._clock())
-        return _status(_SUCCESS)
+        return response_with(_SUCCESS)
 
     def _association_of(self, promise: Promise) -> Association | None:
         """That of the request, for one try, if it is free, and no other request came on it just now."""
@@ -281,11 +280,3 @@ def _in_words(report: CommitmentReport, destination: Destination) -> list[tuple[
         *((reference, kept) for reference in report.kept),
         *((reference, f"not promised to {destination}, reason 0x{reason:04X}") for reference, reason in report.failed),
     ]
-
-
-def _status(status: int, comment: str = "") -> Dataset:
-    response = Dataset()
-    response.Status = status
-    if comment:
-        response.ErrorComment = comment[:_LONGEST_COMMENT].replace("\\", "/")
-    return response

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from dicom_node.domain.delivery import Destination
+from dicom_node.domain.delivery import Destination, doubled_s
 from dicom_node.domain.errors import NodeError
 from dicom_node.domain.study import Sender, StudyActivity
 from dicom_node.intake import Holding
@@ -29,8 +29,6 @@ FIRST_SILENCE_S = 5.0
 LONGEST_SILENCE_S = 300.0
 #: What was said of a study is known so long, so that a count that grows is recognised when late images come.
 _REMEMBERED_S = 600.0
-#: Doublings after which either limit is long reached.
-_MOST_DOUBLINGS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +51,6 @@ def is_news(asked: Asked, holding: Holding | None, received_count: int, *, is_op
     has_more = received_count != asked.received_count
     is_all = holding is not None and received_count == holding.instance_count
     return has_closed or (has_more and (is_all or not is_open))
-
-
-def pause_s(number: int, first_s: float, longest_s: float) -> float:
-    """Seconds after the `number`-th time in vain (1-based): doubling, capped."""
-    return min(longest_s, first_s * 2.0 ** min(number - 1, _MOST_DOUBLINGS))
 
 
 @dataclass(slots=True)
@@ -159,7 +152,7 @@ class Inquiries:
     def _note_silence(self, peer: _Peer, error: NodeError) -> None:
         with self._changed:
             peer.failures += 1
-            silence_s = pause_s(peer.failures, FIRST_SILENCE_S, LONGEST_SILENCE_S)
+            silence_s = doubled_s(peer.failures, FIRST_SILENCE_S, LONGEST_SILENCE_S)
             peer.silent_until = self._clock() + silence_s
         _LOGGER.warning(
             "Studies from %s settle by quiet time for the next %.0f s: %s",
@@ -179,5 +172,5 @@ def _next_question(
         return Asked(now, number, received_count, is_open) if not is_open or quiet_s >= FIRST_PAUSE_S else None
     asked = memory.asked
     if not is_news(asked, memory.holding, received_count, is_open=is_open):
-        pause, number = pause_s(asked.number, FIRST_PAUSE_S, LONGEST_PAUSE_S), asked.number + 1
+        pause, number = doubled_s(asked.number, FIRST_PAUSE_S, LONGEST_PAUSE_S), asked.number + 1
     return Asked(now, number, received_count, is_open) if now - asked.at >= pause else None

@@ -37,9 +37,6 @@ from dicom_node.tls import ServerTls
 
 _LOGGER = logging.getLogger(__name__)
 
-_SUCCESS = 0x0000
-#: Error Comment (0000,0902) is LO: at most 64 characters (PS3.7 C.4).
-_LONGEST_COMMENT = 64
 _AFTER_THE_DOOR_S = 10.0
 #: pynetdicom's own limit must never decide; admission does.
 _NO_LIMIT = 1_000_000

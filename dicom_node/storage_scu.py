@@ -17,7 +17,6 @@ from typing import cast
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 from pynetdicom.association import Association
@@ -29,6 +28,7 @@ from dicom_node.discretion import comment_of
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import ObjectRejected, PeerRefused, PeerUnreachable, SopClassRefused
 from dicom_node.faults import type_and_place
+from dicom_node.sendable import meta_of_file
 from dicom_node.transfer_syntaxes import UNCOMPRESSED
 from dicom_node.unreadable import UNREADABLE
 from sr_writer.created import name_of_kind
@@ -51,13 +51,9 @@ class ContextWish:
 
 def context_wish(path: Path) -> ContextWish:
     """What the file at `path` needs to be sent. Raises ObjectRejected when it is gone or no DICOM file (PS3.10)."""
-    try:
+    with meta_of_file(path):
         meta = read_file_meta_info(path)
         return ContextWish(str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
-    except FileNotFoundError as error:
-        raise ObjectRejected(f"{path} is gone; it cannot be sent") from error
-    except (OSError, InvalidDicomError, AttributeError) as error:
-        raise ObjectRejected(f"{path} is no DICOM file with file meta information: {_safe(error)}") from error
 
 
 class StorageSender:
@@ -150,11 +146,6 @@ def _tags(offending: object) -> tuple[int, ...]:
     return (
         (int(offending),) if isinstance(offending, int) else tuple(int(tag) for tag in cast(Iterable[int], offending))
     )
-
-
-def _safe(error: Exception) -> str:
-    """The system's own words; those of pydicom may quote the file."""
-    return error.strerror or type_and_place(error) if isinstance(error, OSError) else type_and_place(error)
 
 
 def _comment(response: Dataset, path: Path) -> str:

@@ -38,7 +38,7 @@ def answer_to(event: Event, receive: Callable[[Event], None]) -> Dataset:
             extra={"action": "store_fault"},
         )
         return _failure(CannotUnderstand(f"fault of this node: {type(error).__name__}"), request)
-    return _status(_SUCCESS)
+    return response_with(_SUCCESS)
 
 
 def arrival_of(event: Event, sender: str) -> Arrival:
@@ -64,10 +64,11 @@ def _failure(error: ReceiveError, request: C_STORE) -> Dataset:
         error,
         extra={"action": "store_refused"},
     )
-    return _status(error.status, str(error))
+    return response_with(error.status, str(error))
 
 
-def _status(status: int, comment: str = "") -> Dataset:
+def response_with(status: int, comment: str = "") -> Dataset:
+    """A DIMSE response of that status; of the comment as much as its attribute holds."""
     response = Dataset()
     response.Status = status
     if comment:

@@ -13,15 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import urllib3
-from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError, SSLError
 
 from dicom_node.credentials import authorization
 from dicom_node.domain.errors import ObjectRejected, PeerUnavailable, PeerUnreachable, SettingsError
 from dicom_node.domain.web import WebDestination
-from dicom_node.faults import type_and_place
 from dicom_node.https import https_context
+from dicom_node.sendable import meta_of_file
 from dicom_node.stow_answers import StowAnswer, judge, range_of
 from dicom_node.tls import why_no_tls
 
@@ -143,13 +142,9 @@ def _identifiers(path: Path) -> tuple[str, str]:
 
     Raises ObjectRejected when it is gone or has none.
     """
-    try:
+    with meta_of_file(path):
         meta = read_file_meta_info(path)
         return str(meta.MediaStorageSOPInstanceUID), str(meta.MediaStorageSOPClassUID)
-    except FileNotFoundError as error:
-        raise ObjectRejected(f"{path} is gone; it cannot be sent") from error
-    except (OSError, InvalidDicomError, AttributeError) as error:
-        raise ObjectRejected(f"{path} is no DICOM file with file meta information: {type_and_place(error)}") from error
 
 
 def _reason(error: HTTPError) -> str:

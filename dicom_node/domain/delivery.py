@@ -114,11 +114,16 @@ LONGEST_DELAY_S = 600.0
 _MOST_DOUBLINGS = 16
 
 
+def doubled_s(number: int, first_s: float, longest_s: float) -> float:
+    """Seconds after the `number`-th time in vain (1-based): doubling, capped."""
+    delay: float = min(longest_s, first_s * 2.0 ** min(number - 1, _MOST_DOUBLINGS))
+    return delay
+
+
 def retry_delay_s(attempt: int, jitter: random.Random) -> float:
     """Seconds to wait after the `attempt`-th failure (1-based): doubling, capped, up to a quarter more by chance
     so that many waiting objects do not all knock at once."""
-    delay: float = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
-    return delay * (1 + jitter.random() / 4)
+    return doubled_s(attempt, FIRST_DELAY_S, LONGEST_DELAY_S) * (1 + jitter.random() / 4)
 
 
 def is_in_vain(failing_since: float | None, *, give_up_after_s: float, now: float) -> bool:

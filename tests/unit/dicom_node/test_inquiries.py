@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from dicom_node.domain.delivery import Destination
+from dicom_node.domain.delivery import Destination, doubled_s
 from dicom_node.domain.errors import PeerUnreachable
 from dicom_node.domain.study import Sender, StudyActivity
-from dicom_node.inquiries import LONGEST_PAUSE_S, LONGEST_SILENCE_S, Asked, Inquiries, is_news, pause_s
+from dicom_node.inquiries import LONGEST_PAUSE_S, LONGEST_SILENCE_S, Asked, Inquiries, is_news
 from dicom_node.intake import Holding
 
 PATIENCE_S = 30.0
@@ -175,7 +175,7 @@ def test_a_slow_peer_has_its_pauses_too():
 
 def test_pauses_double_up_to_a_cap():
     """Whatever the number."""
-    assert [pause_s(number, 1.0, LONGEST_PAUSE_S) for number in (1, 2, 5, 6, 5000)] == [1.0, 2.0, 16.0, 30.0, 30.0]
+    assert [doubled_s(number, 1.0, LONGEST_PAUSE_S) for number in (1, 2, 5, 6, 5000)] == [1.0, 2.0, 16.0, 30.0, 30.0]
 
 
 def test_a_silent_peer_is_left_alone(caplog):
