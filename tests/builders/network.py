@@ -205,10 +205,15 @@ def running_node(
 
 @contextmanager
 def running_archive(
-    folder: Path, *, port: int | None = None, known: tuple[Destination, ...] = (), route_to: Destination | None = None
+    folder: Path,
+    *,
+    name: str = "archive",
+    port: int | None = None,
+    known: tuple[Destination, ...] = (),
+    route_to: Destination | None = None,
 ) -> Iterator[tuple[Archive, Destination]]:
-    """An embedded archive called ARCHIVE that listens until the block ends."""
-    destination = Destination("archive", "ARCHIVE", HOST, port or free_port())
+    """An embedded archive called ARCHIVE that listens until the block ends; `name` is the peer's in a configuration."""
+    destination = Destination(name, "ARCHIVE", HOST, port or free_port())
     archive = Archive("ARCHIVE", HOST, destination.port, folder, known, route_to)
     archive.start()
     try:

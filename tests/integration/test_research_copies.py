@@ -84,7 +84,10 @@ def test_copies_leave_after_the_results_and_say_of_nobody_who_he_is(store, tmp_p
         "w1", store, spool, lambda _study, _paths, when, _earlier: analysed(sources, when), lambda: NOW,
         SpareTime(CopyWish(images=True, results=True), copier.copy_one),
     )  # fmt: skip
-    with running_archive(tmp_path / "pacs") as (pacs, to_pacs), running_archive(tmp_path / "lab") as (_, to_lab):
+    with (
+        running_archive(tmp_path / "pacs", name="PACS") as (pacs, to_pacs),
+        running_archive(tmp_path / "lab", name="RESEARCH") as (_, to_lab),
+    ):
         outbox = Outbox(
             store, {"PACS": to_pacs, "RESEARCH": to_lab}, "AINODE", lambda: NOW, RetryPolicy(3600.0, random.Random(1))
         )
