@@ -1,4 +1,4 @@
-"""How long result objects take to make: `python -m benchmarks.encode [--repeat N] [--json FILE]`, on one core.
+"""How long result objects take to make: `python -m benchmarks.encode [--rounds N] [--json FILE]`, on one core.
 
 Medians with ranges over repeated runs, each beside a plain copy of 64 MB in the same run, since absolute times mean
 little on shared machines.
@@ -6,17 +6,14 @@ little on shared machines.
 
 from __future__ import annotations
 
-import argparse
 import io
-import json
-import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from pydicom import Dataset
 
+from benchmarks.rounds import Ratio, in_rounds, machine, options, report
 from inference.findings import Region, StageRun
 from sr_writer.described import describe
 from sr_writer.encode import encode
@@ -25,6 +22,8 @@ from sr_writer.provenance import provenance_of
 from sr_writer.segmentation import segmentation
 from tests.builders.analyses import EQUIPMENT, WHEN, analysis_of, detected, headers_of, lesion, segmented
 from tests.builders.datasets import mr_series, radiograph
+
+_YARDSTICK = "copy of 64 MB"
 
 
 def _slices(count: int, segments: int, form: SegmentationForm) -> Callable[[], object]:
@@ -75,31 +74,28 @@ def _copied() -> int:
     return int(np.zeros(64 << 20, np.uint8).copy()[-1])
 
 
+def _milliseconds(case: Callable[[], object]) -> Callable[[], float]:
+    def timed() -> float:
+        started = time.process_time()
+        case()
+        return (time.process_time() - started) * 1000
+
+    return timed
+
+
 def main() -> None:
     """Measure, print, and leave a JSON file if asked."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--repeat", type=int, default=5)
-    arguments.add_argument("--json", type=Path)
-    wanted = arguments.parse_args()
+    wanted, on = options(__doc__, rounds=5).parse_args(), machine()
     cases = {
-        "copy of 64 MB": _copied,
+        _YARDSTICK: _copied,
         "SEG, 150 slices, 1 segment, BINARY": _slices(150, 1, SegmentationForm.BINARY),
         "SEG, 400 slices, 5 segments, LABELMAP": _slices(400, 5, SegmentationForm.LABELMAP),
         "outlines, 400 slices, 5 segments": _outlines(400, 5),
         "SR, 200 groups": _groups(200),
     }
-    times: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(wanted.repeat):  # interleaved, so that a slow minute is everybody's
-        for name, case in cases.items():
-            started = time.process_time()
-            case()
-            times[name].append((time.process_time() - started) * 1000)
-    yardstick = statistics.median(times["copy of 64 MB"])
-    for name, each in times.items():
-        middle = statistics.median(each)
-        print(f"{name:40} {middle:8.0f} ms CPU ({min(each):.0f} to {max(each):.0f})  {middle / yardstick:7.1f} copies")  # noqa: T201
-    if wanted.json:
-        wanted.json.write_text(json.dumps(times, indent=2), encoding="utf-8")
+    figures = in_rounds({name: _milliseconds(case) for name, case in cases.items()}, wanted.rounds)
+    ratios = [Ratio(f"{name}, in copies", each.median / figures[_YARDSTICK].median) for name, each in figures.items()]
+    report("encode", "ms CPU", figures, ratios, on=on, file=wanted.json)
 
 
 if __name__ == "__main__":
