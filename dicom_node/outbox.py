@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from dicom_node.domain.breaker import in_probing_order
-from dicom_node.domain.delivery import Delivery, Destination, RetryPolicy, retry_delay_s
+from dicom_node.domain.delivery import LONGEST_DELAY_S, Delivery, Destination, RetryPolicy, retry_delay_s
 from dicom_node.domain.errors import DeliveryError, NothingAccepted, ObjectRejected, PeerUnreachable, SopClassRefused
 from dicom_node.domain.web import WebDestination
 from dicom_node.reach import BreakerStore, Reach
@@ -72,6 +72,7 @@ class Outbox:
         self._reach = {peer: Reach(store, peer, clock, policy.jitter) for peer in destinations}
         self._substituting = Substituting(store, profiles or {}, clock)
         self._stopping = threading.Event()
+        self._started_at = clock()
 
     def stop(self) -> None:
         """Begin no other object; what is not sent stays due."""
@@ -211,7 +212,9 @@ class Outbox:
                 )
 
     def _is_in_vain(self, delivery: Delivery) -> bool:
-        return self._policy.is_over(delivery.failing_since, self._clock())
+        """While the node was away nothing was tried; a peer that comes back with it has some tries left."""
+        now = self._clock()
+        return now - self._started_at >= LONGEST_DELAY_S and self._policy.is_over(delivery.failing_since, now)
 
     def _bury(self, due: Iterable[Delivery]) -> None:
         for delivery in due:

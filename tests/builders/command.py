@@ -14,6 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dicom_node.settings import load_settings
+from dicom_node.store import Store
+from dicom_node.tables import status_json
+from tests.builders import networks
 from tests.builders.network import HOST, free_port
 
 COMMAND = Path(sys.executable).parent / "dicom-node"
@@ -31,10 +35,13 @@ class ServedNode:
     process: subprocess.Popen[str]
 
     def studies(self) -> dict[str, dict[str, Any]]:
-        """What `dicom-node status --json` tells, by Study Instance UID."""
-        told = run("status", "--config", self.config, "--json", "--limit", "500")
-        assert told.returncode == 0, told.stderr
-        return {study["study_instance_uid"]: study for study in json.loads(told.stdout)}
+        """What `dicom-node status --json` tells, by Study Instance UID; in this process, since it is asked so often."""
+        store = Store.open(load_settings(self.config, {}).database)
+        try:
+            told: list[dict[str, Any]] = json.loads(status_json(store.studies(500)))
+        finally:
+            store.close()
+        return {study["study_instance_uid"]: study for study in told}
 
     def study(self, uid: str) -> dict[str, Any]:
         """One of them; empty while nothing of it has come."""
@@ -68,7 +75,8 @@ def write_config(
 @contextmanager
 def serving(config: Path, port: int) -> Iterator[ServedNode]:
     """`dicom-node serve` from its ready line to SIGTERM, after which it must end well."""
-    log = config.with_suffix(".log")
+    log, storage = config.with_suffix(".log"), load_settings(config, {}).node.storage
+    networks.lend(storage)
     with log.open("a") as errors:
         process = subprocess.Popen(
             [str(COMMAND), "serve", "--config", str(config)],
@@ -82,6 +90,7 @@ def serving(config: Path, port: int) -> Iterator[ServedNode]:
             finally:
                 process.send_signal(signal.SIGTERM)
                 code = process.wait(60)
+                networks.take_back(storage)
     assert code == 0, log.read_text()
 
 

@@ -338,6 +338,20 @@ def test_what_fails_for_too_long_is_dead_with_its_last_reason(deliveries, tmp_pa
     assert re.fullmatch(r"in vain for 1 hours: no connection to .*", deliveries.buried[first])
 
 
+def test_a_peer_that_comes_back_after_the_node_has_some_tries_left(deliveries, tmp_path):
+    """Node and peer were away together for longer than is tried: the first failure after the start gives nothing up."""
+    gone, clock = nowhere("gone"), Clock()
+    key = deliveries.add(saved(image_series()[0], tmp_path / "results"), peer="gone")
+    outbox_for(deliveries, gone, clock=clock).deliver_due()
+    clock.now += 2 * GIVE_UP_AFTER_S
+    restarted = outbox_for(deliveries, gone, clock=clock)
+    restarted.deliver_due()
+    assert deliveries.waiting.keys() == {key}
+    clock.now += 760.0  # past the longest wait between two tries
+    restarted.deliver_due()
+    assert deliveries.buried.keys() == {key}
+
+
 def test_what_is_refused_for_too_long_lets_those_behind_it_go(peer, deliveries, tmp_path):
     """Only the object that its peer has no room for is given up; the next one of its job arrives."""
     clock, paths = Clock(), [saved(dataset, tmp_path) for dataset in image_series()[:2]]

@@ -14,6 +14,7 @@ import yaml
 from dicom_node.admission import Rejected
 from dicom_node.analysis_settings import SHIPPED_MODELS
 from dicom_node.checks import Verdict, run_checks
+from dicom_node.research.keys import make_key
 from dicom_node.settings import load_settings
 from dicom_node.tls import ServerTls
 from tests.builders.audit import collecting
@@ -272,3 +273,18 @@ def test_the_collector_of_the_audit_trail_is_tried(configured, tmp_path):
         assert configured.check("audit collector").verdict is Verdict.OK
     assert collector.heard == []
     assert configured.check("certificate").verdict is Verdict.OK
+
+
+def test_a_key_for_research_copies_is_looked_at(configured, tmp_path):
+    """Read as the node would read it, with its folder; what is wrong is named."""
+    (tmp_path / "copies").mkdir()
+    text = configured.path.read_text() + "research: {to: ./copies, key_file: research.key}\n"
+    configured.path.write_text(text)
+    missing = configured.check("research key")
+    assert missing.verdict is Verdict.FAILED
+    assert "research.key" in missing.detail
+    make_key(tmp_path / "research.key")
+    assert configured.check("research key").verdict is Verdict.OK
+    assert configured.check("research copies").verdict is Verdict.OK
+    (tmp_path / "copies").rmdir()
+    assert configured.check("research copies").verdict is Verdict.FAILED
