@@ -35,6 +35,7 @@ from pydicom.uid import UID
 from dicom_node.domain.errors import CannotUnderstand, OutOfResources, StoreError
 from dicom_node.durable_files import make_folder, sync_folder, usable, write_whole
 from dicom_node.files import alone_in
+from dicom_node.part_file import PartFile
 from sr_writer.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _LOGGER = logging.getLogger(__name__)
@@ -102,7 +103,21 @@ class Spool:
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def keep(self, address: InstanceAddress, dataset: bytes, meta: FileMetaDataset) -> Kept:
-        """Write a received data set, byte for byte, behind a file meta information made from `meta`.
+        """Write a received data set as a whole; otherwise as `begin` and `place`."""
+        checked_address(address)
+        with self.begin(meta) as part:
+            part.write(dataset)
+            return self.place(part, address)
+
+    def begin(self, meta: FileMetaDataset) -> PartFile:
+        """A file for a data set that is to come, behind a file meta information made from `meta`.
+
+        It is gone when it is closed, unless it was placed. Raises OutOfResources when the disk says no.
+        """
+        return PartFile(self._incoming, _header(meta), self._check_free)
+
+    def place(self, part: PartFile, address: InstanceAddress) -> Kept:
+        """File a data set that is whole, byte for byte as it came.
 
         The same data set again is kept once; another one under the same UIDs goes to conflicts/. On return the file
         survives a power cut. Raises CannotUnderstand for UIDs that are none, OutOfResources when the disk says no;
@@ -110,16 +125,14 @@ class Spool:
         """
         study, sop = checked_address(address)
         final = self._received / study / address.series_instance_uid / f"{sop}.dcm"
-        digest = hashlib.sha256(dataset).hexdigest()
+        digest = part.digest
         aside = self._conflicts / study / conflict_name(sop, digest)
-        header = _header(meta)
         try:
-            self._check_free(len(header) + len(dataset))
-            part = self._write_part(header, dataset)
-            path, new = self._place(part, final, aside, digest)
+            part.sync()
+            path, new = self._place(part.path, final, aside, digest)
         except OSError as error:
             raise OutOfResources(f"the spool cannot keep {sop}: {error.strerror or error}") from error
-        return Kept(path, len(header) + len(dataset), digest, new)
+        return Kept(path, part.size_bytes, digest, new)
 
     def set_aside(self, kept: Kept, address: InstanceAddress) -> Path:
         """Move an instance that contradicts one filed under another study or series to conflicts/.
@@ -205,16 +218,12 @@ class Spool:
             )
 
     def _place(self, part: Path, final: Path, aside: Path, digest: str) -> tuple[Path, bool]:
-        try:
-            with self._placing, alone_in(self._incoming):
-                new = not final.exists()
-                path = final if new or _digest_of(final) == digest else aside
-                make_folder(path.parent)
-                part.replace(path)
-            sync_folder(path.parent)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
+        with self._placing, alone_in(self._incoming):
+            new = not final.exists()
+            path = final if new or _digest_of(final) == digest else aside
+            make_folder(path.parent)
+            part.replace(path)
+        sync_folder(path.parent)
         return path, new
 
     def _move(self, part: Path, final: Path) -> None:
