@@ -14,7 +14,7 @@ LONGEST_PDU_BYTES = 1 << 20
 #: PDU type of a P-DATA-TF (PS3.8 Table 9-22).
 P_DATA_TF = 4
 #: Message Control Header (PS3.8 E.2).
-_COMMAND, _LAST = 1, 2
+COMMAND, LAST = 1, 2
 #: Type, reserved, length.
 _PDU_HEADER = struct.Struct(">BxL")
 #: Of a presentation data value: length, presentation context ID, Message Control Header; the length counts the two.
@@ -77,8 +77,8 @@ class PdataReader:
             return used, None
         self._value_left -= len(data)
         self._pdu_left -= len(data)
-        is_last = bool(self._control & _LAST) and not self._value_left
-        return used + len(data), Piece(self._context_id, bool(self._control & _COMMAND), is_last, data)
+        is_last = bool(self._control & LAST) and not self._value_left
+        return used + len(data), Piece(self._context_id, bool(self._control & COMMAND), is_last, data)
 
     def _read_headers(self, received: memoryview) -> int | None:
         """The bytes of the headers before the next value; None while they are not whole."""
@@ -109,6 +109,6 @@ def command_pdus(context_id: int, command: bytes, longest_pdu_bytes: int) -> Ite
     most = max(1, (longest_pdu_bytes or _UNLIMITED) - _ITEM_HEADER.size)
     for start in range(0, len(command), most):
         fragment = command[start : start + most]
-        control = _COMMAND | (_LAST if start + most >= len(command) else 0)
+        control = COMMAND | (LAST if start + most >= len(command) else 0)
         item = _ITEM_HEADER.pack(len(fragment) + _COUNTED_BYTES, context_id, control) + fragment
         yield _PDU_HEADER.pack(P_DATA_TF, len(item)) + item

@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol, cast
+from functools import partial
+from typing import cast
 
 from pynetdicom import pdu
 from pynetdicom.association import Association
@@ -18,32 +19,26 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
 from dicom_node.bounded_socket import AWAITING_CLOSE, CLOSED, BoundedSocket
-from dicom_node.pdata import P_DATA_TF, InvalidPduError, PdataReader, PduTooLongError, Piece, command_pdus
-from dicom_node.store_commands import StoreCommand, store_command_in
+from dicom_node.pdata import (
+    COMMAND,
+    LAST,
+    P_DATA_TF,
+    InvalidPduError,
+    PdataReader,
+    PduTooLongError,
+    Piece,
+    command_pdus,
+)
+from dicom_node.store_commands import StoreCommand
+from dicom_node.store_stream import Answer, Foreign, Reception, StoreStream
 from dicom_node.wakening import LOOK_EVERY_S, Bell, Checkpoint
 
-#: No command set of PS3.7 comes near.
-LONGEST_COMMAND_BYTES = 1 << 16
 #: Ready for data transfer (PS3.8 Table 9-3).
 _DATA_TRANSFER = "Sta6"
 #: Events of PS3.8 Table 9-10, as pynetdicom calls them.
 _P_DATA_CAME, _INVALID_PDU = "Evt10", "Evt19"
 #: Between the A-ASSOCIATE-AC and the moment at which pynetdicom counts the association as established.
 _MOMENT_S = 0.001
-_LAST, _COMMAND = 2, 1
-
-
-class Reception(Protocol):
-    """One C-STORE request while its data set comes. No method raises."""
-
-    def take(self, data: memoryview) -> None:
-        """The next bytes of the data set."""
-
-    def answer(self) -> bytes:
-        """The data set is whole: the command set of the response."""
-
-    def abandon(self) -> None:
-        """It will never be whole."""
 
 
 #: None: it is not for storage; pynetdicom is to deal with it.
@@ -58,7 +53,6 @@ class StreamingProvider(DULServiceProvider):
     ) -> None:
         super().__init__(association)
         self._run_loop_delay = 0.0  # the reactor waits in `_is_transport_event`
-        self._begin = begin
         self._abused = abused
         self._idle_s = idle_s
         self._bell = Bell()
@@ -66,9 +60,7 @@ class StreamingProvider(DULServiceProvider):
         association._reactor_checkpoint = cast(threading.Event, self._checkpoint)
         self._pdata = PdataReader()
         self._pdu_until = 0.0
-        self._command = bytearray()
-        self._context_id = 0
-        self._reception: Reception | None = None
+        self._stores = StoreStream(partial(begin, association))
 
     def run_reactor(self) -> None:
         """pynetdicom's; when it ends nothing is left half received."""
@@ -77,8 +69,7 @@ class StreamingProvider(DULServiceProvider):
             super().run_reactor()
         finally:
             self._kill_thread = True
-            if self._reception is not None:
-                self._reception.abandon()
+            self._stores.abandon()
             self._bell.close()
             self._checkpoint.ring()
 
@@ -169,51 +160,28 @@ class StreamingProvider(DULServiceProvider):
         """Whether it is pynetdicom's turn."""
         source.count(len(piece.data))
         if self.assoc.dimse.message is not None:  # of another service, and under way
-            return self._hand_over(piece.context_id, piece.is_command, piece.is_last, piece.data)
-        if piece.is_command:
-            return self._take_command(piece)
-        if self._reception is None:
-            raise InvalidPduError("a data set without a command set")
-        if piece.context_id != self._context_id:
-            raise InvalidPduError("a data set in the presentation context of another")
-        self._reception.take(piece.data)
-        if piece.is_last:
-            self._answer(source)
+            control = (COMMAND if piece.is_command else 0) | (LAST if piece.is_last else 0)
+            self._hand_over(piece.context_id, control, piece.data)
+            return True
+        outcome = self._stores.take(piece)
+        if isinstance(outcome, Foreign):
+            self._hand_over(outcome.context_id, COMMAND | LAST, outcome.command)
+            return True
+        if outcome is not None:
+            self._answer(outcome, source)
         return False
 
-    def _take_command(self, piece: Piece) -> bool:
-        if self._reception is not None:
-            raise InvalidPduError("a command set in the middle of a data set")
-        self._command += piece.data
-        if len(self._command) > LONGEST_COMMAND_BYTES:
-            raise InvalidPduError("a command set without an end")
-        if not piece.is_last:
-            return False
-        content = bytes(self._command)
-        self._command.clear()
-        command = store_command_in(content)
-        if command is not None:
-            self._context_id = piece.context_id
-            self._reception = self._begin(self.assoc, command, piece.context_id)
-        if self._reception is not None:
-            return False
-        return self._hand_over(piece.context_id, True, True, content)
-
-    def _hand_over(self, context_id: int, is_command: bool, is_last: bool, data: bytes | memoryview) -> bool:
+    def _hand_over(self, context_id: int, control: int, data: bytes | memoryview) -> None:
         """Have the reactor find it as if pynetdicom itself had read it."""
-        control = (_COMMAND if is_command else 0) | (_LAST if is_last else 0)
         primitive = P_DATA()
         fragments = [[context_id, bytes([control]) + data]]
         # pynetdicom declares tuples, and takes lists only
         primitive.presentation_data_value_list = cast("list[tuple[int, bytes]]", fragments)
         self._recv_pdu.put(pdu.P_DATA_TF(primitive))
         self.event_queue.put(_P_DATA_CAME)
-        return True
 
-    def _answer(self, source: BoundedSocket) -> None:
-        reception, self._reception = cast(Reception, self._reception), None
-        response = reception.answer()
+    def _answer(self, answer: Answer, source: BoundedSocket) -> None:
         source.message_ended()
-        for each in command_pdus(self._context_id, response, self.assoc.dimse.maximum_pdu_size):
+        for each in command_pdus(answer.context_id, answer.command, self.assoc.dimse.maximum_pdu_size):
             source.send(each)
         self._idle_timer.restart()
