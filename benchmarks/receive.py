@@ -32,8 +32,8 @@ from tests.builders.network import HOST, free_port
 from tests.builders.orthanc import running_orthanc
 
 _ROWS = 512
-#: Of the last 20 digits of each UID, replaced for each object.
-_PLACE = "7" * 20
+#: The last digits of the UIDs of instance and of study, replaced for each object and for each turn.
+_INSTANCE_PLACE, _STUDY_PLACE = "7" * 20, "8" * 20
 _UID_PREFIX = "1.2.826.0.1.3680043.8.498.1"
 #: Goals of the ratios; the last is milliseconds of CPU for an image.
 _GOALS = {"storescp --fork": 0.9, "Orthanc": 1.6, "naive pynetdicom": 3.0}
@@ -87,13 +87,15 @@ class Bench:
         """As many folders as associations, none of whose objects was there before."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.turn += 1
+        study = f"{self.turn}".rjust(len(_STUDY_PLACE), "1")
+        of_study = self.template.replace(_STUDY_PLACE.encode(), study.encode())
         uids = []
         for number in range(self.count):
-            digits = f"{self.turn:06d}{number:06d}".rjust(len(_PLACE), "1")
+            digits = f"{self.turn:06d}{number:06d}".rjust(len(_INSTANCE_PLACE), "1")
             uids.append(f"{_UID_PREFIX}{digits}")
             folder = self.folder / str(number % associations)
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{number}.dcm").write_bytes(self.template.replace(_PLACE.encode(), digits.encode()))
+            (folder / f"{number}.dcm").write_bytes(of_study.replace(_INSTANCE_PLACE.encode(), digits.encode()))
         os.sync()
         return uids
 
@@ -106,10 +108,11 @@ def _storescu(server: Server, folder: Path) -> list[str]:
 
 
 def _image() -> bytes:
-    """A file of 526 KB, with a mark where its SOP Instance UID differs from that of others."""
+    """A file of 526 KB, with marks where its UIDs differ from those of others."""
     pixels = np.random.default_rng(1).integers(0, 4096, (1, _ROWS, _ROWS))
     image = mr_series((1, _ROWS, _ROWS), pixels=pixels)[0]
-    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = _UID_PREFIX + _PLACE
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = _UID_PREFIX + _INSTANCE_PLACE
+    image.StudyInstanceUID, image.SeriesInstanceUID = f"{_UID_PREFIX}{_STUDY_PLACE}", f"{_UID_PREFIX}.{_STUDY_PLACE}"
     return encoded(image)
 
 
@@ -134,9 +137,11 @@ def _files(folder: Path, size_bytes: int, uids: Sequence[str]) -> int:
 
 @contextmanager
 def _node(folder: Path, size_bytes: int) -> Iterator[Server]:
-    """The real command; its studies do not settle, so that nothing is analysed meanwhile."""
+    """The real command; it has no models, and its studies do not settle, so that nothing is analysed meanwhile."""
     config, port = write_config(folder, free_port(), quiet_seconds=86000)
-    config.write_text(config.read_text().replace("settle: {", "settle: {at_most_seconds: 86400, "))
+    (folder / "none").mkdir()
+    content = config.read_text().replace("settle: {", "settle: {at_most_seconds: 86400, ")
+    config.write_text(content + "models: {folder: none}\n")
     with serving(config, port) as node:
         process = psutil.Process(node.process.pid)
         yield Server(_NODE, "AINODE", port, process, partial(_files, folder / "var" / "spool", size_bytes))

@@ -216,8 +216,8 @@ class StorageScp:
 
     def _begin_store(self, association: Association, command: StoreCommand, context_id: int) -> StoreReception | None:
         context = association._accepted_cx.get(context_id)
-        if context is None or command.sop_class_uid not in _STORED:
-            return None
+        if context is None or not {str(context.abstract_syntax), command.sop_class_uid} <= _STORED:
+            return None  # who may only report on storage commitment has no context to store in
         syntax, sender = str(context.transfer_syntax[0]), association.requestor.ae_title.strip()
         return StoreReception(
             StoreRequest(command, syntax, sender),
@@ -274,4 +274,4 @@ def storage_sop_classes() -> frozenset[str]:
 
 
 def _without_data_set(_event: Event) -> None:
-    raise CannotUnderstand("the request has no data set")
+    raise CannotUnderstand("no data set, or not for this presentation context")

@@ -163,6 +163,15 @@ def test_other_services_come_between(tmp_path):
         assert len(node.stored) == 1
 
 
+def test_only_contexts_of_storage_take_objects(tmp_path):
+    """Who was let in for C-ECHO, or to report on storage commitment, stores nothing there."""
+    command, content = commanded(image_series()[0])
+    with running_node(tmp_path) as node, association(node) as connection:
+        connection.sendall(p_data(command, b"\x02" + content, context_id=3))
+        assert status_of(connection) == 0xC000
+        assert node.files == []
+
+
 def test_requests_may_come_before_their_answers(tmp_path):
     """Nothing negotiates that, and it does no harm: each has its answer, in their order."""
     messages = [commanded(image) for image in image_series()]
