@@ -7,6 +7,8 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import BinaryIO, Protocol
 
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import RawDataElement
@@ -31,9 +33,10 @@ _REQUESTED_PROCEDURE_PRIORITY = Tag("RequestedProcedurePriority")
 _READ_TAGS: list[BaseTag | int] = [
     *_IDENTIFYING_TAGS, _MODALITY, _MANUFACTURER, _MODEL_NAME, _REQUESTED_PROCEDURE_PRIORITY,
 ]  # fmt: skip
+_LAST_IDENTIFYING, _LAST_READ = int(_SERIES_INSTANCE_UID), int(_REQUESTED_PROCEDURE_PRIORITY)
 _UNDEFINED_LENGTH = 0xFFFFFFFF
-#: No header before the Series Instance UID is longer; a deflated data set is not inflated beyond it.
-_LONGEST_HEADER_BYTES = 64 << 20
+#: What is read of a data set: as much as nearly all need, then as much as any header has before its last element here.
+_HEADER_BYTES = (32 << 10, 64 << 20)
 #: What pydicom raises on bytes that are no data set; it has no family of its own for them.
 PARSE_ERRORS = (
     ValueError, TypeError, LookupError, ArithmeticError, AttributeError, NotImplementedError, RecursionError,
@@ -57,6 +60,22 @@ class Arrival:
     priority: int = 0
 
 
+class Announced(Protocol):
+    """What a request says that its data set is; an Arrival, or one whose data set is elsewhere."""
+
+    @property
+    def sop_class_uid(self) -> str:
+        """Affected SOP Class UID (0000,0002)."""
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """Affected SOP Instance UID (0000,1000)."""
+
+    @property
+    def transfer_syntax_uid(self) -> str:
+        """That of the presentation context."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Where a data set belongs, and what it says of its making. Texts are empty where it says nothing."""
@@ -75,52 +94,96 @@ def identify(arrival: Arrival) -> InstanceAddress:
 
 
 def identity_of(arrival: Arrival) -> Identity:
-    """Read where an arrival belongs and who made it, and hold its data set to what the request says.
+    """As `identity_in`, of a data set in memory."""
+    return identity_in(io.BytesIO(arrival.dataset), arrival)
+
+
+def identity_in(dataset: BinaryIO, announced: Announced) -> Identity:
+    """Read where a data set belongs and who made it, and hold it to what the request says; no more than its head.
 
     Raises CannotUnderstand when the bytes are no data set or a UID is missing or none, DatasetMismatch when SOP
     Class or SOP Instance UID differ from the request (PS3.4 B.2.3).
     """
-    header = _read(arrival)
+    header = _read(dataset, announced)
     return Identity(
-        _address_in(header, arrival),
+        _address_in(header, announced),
         Maker(_text(header.get(_MANUFACTURER)), _text(header.get(_MODEL_NAME))),
         modality=_text(header.get(_MODALITY)),
         requested_procedure_priority=_text(header.get(_REQUESTED_PROCEDURE_PRIORITY)),
     )
 
 
-def _address_in(header: Mapping[BaseTag, RawDataElement], arrival: Arrival) -> InstanceAddress:
+def _address_in(header: Mapping[BaseTag, RawDataElement], announced: Announced) -> InstanceAddress:
     try:
         uids = {tag: _uid_text(header[tag]) for tag in _IDENTIFYING_TAGS & header.keys()}
     except PARSE_ERRORS as error:
-        raise _not_a_data_set(arrival, error) from error
+        raise _not_a_data_set(announced, error) from error
     address = InstanceAddress(
         study_instance_uid=uids.get(_STUDY_INSTANCE_UID, ""),
         series_instance_uid=uids.get(_SERIES_INSTANCE_UID, ""),
         sop_instance_uid=uids.get(_SOP_INSTANCE_UID, ""),
     )
-    requested = ((_SOP_CLASS_UID, arrival.sop_class_uid), (_SOP_INSTANCE_UID, arrival.sop_instance_uid))
+    requested = ((_SOP_CLASS_UID, announced.sop_class_uid), (_SOP_INSTANCE_UID, announced.sop_instance_uid))
     for tag, uid in requested:
         if tag not in uids:
             raise CannotUnderstand(f"no {keyword_for_tag(tag)} in the data set")
         if uids[tag] != uid:
             raise DatasetMismatch(f"{keyword_for_tag(tag)} differs from request")
     checked_address(address)
-    checked_uid(arrival.sop_class_uid, keyword_for_tag(_SOP_CLASS_UID))
+    checked_uid(announced.sop_class_uid, keyword_for_tag(_SOP_CLASS_UID))
     return address
 
 
-def _read(arrival: Arrival) -> dict[BaseTag, RawDataElement]:
+def _read(dataset: BinaryIO, announced: Announced) -> dict[BaseTag, RawDataElement]:
     """The elements that matter here. What is broken behind the identifying ones is for the reader to find."""
-    syntax = UID(arrival.transfer_syntax_uid)
+    syntax, content = _syntax(announced.transfer_syntax_uid), b""
+    head = _Head({}, None, is_enough=False)
+    for most in _HEADER_BYTES:
+        content += dataset.read(most - len(content))
+        try:
+            plain = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, most) if syntax.is_deflated else content
+        except zlib.error as error:
+            raise _not_a_data_set(announced, error) from error
+        head = _parse(plain, syntax)
+        if head.is_enough or max(len(content), len(plain)) < most:
+            break
+    if head.broken is not None and _SERIES_INSTANCE_UID not in head.found:
+        raise _not_a_data_set(announced, head.broken) from head.broken
+    return head.found
+
+
+@lru_cache
+def _syntax(uid: str) -> UID:
+    return UID(uid)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What the first bytes of a data set say."""
+
+    found: dict[BaseTag, RawDataElement]
+    broken: Exception | None
+    #: Nothing behind them matters.
+    is_enough: bool
+
+
+def _parse(content: bytes, syntax: UID) -> _Head:
     found: dict[BaseTag, RawDataElement] = {}
+    ends: list[BaseTag] = []
+
+    def is_enough(tag: BaseTag, _vr: str | None, length: int) -> bool:
+        """Behind the identifying elements nothing is read that must be parsed to be skipped."""
+        number = int(tag)  # a BaseTag compares ten times as slowly
+        if number > _LAST_READ or (length == _UNDEFINED_LENGTH and number > _LAST_IDENTIFYING):
+            ends.append(tag)
+        return bool(ends)
+
     try:
-        dataset = _inflated(arrival.dataset) if syntax.is_deflated else arrival.dataset
         elements = data_element_generator(
-            io.BytesIO(dataset),
+            io.BytesIO(content),
             is_implicit_VR=syntax.is_implicit_VR,
             is_little_endian=syntax.is_little_endian,
-            stop_when=_is_enough,
+            stop_when=is_enough,
             specific_tags=_READ_TAGS,
         )
         for element in elements:
@@ -129,19 +192,12 @@ def _read(arrival: Arrival) -> dict[BaseTag, RawDataElement]:
             if is_in_order and isinstance(element, RawDataElement) and element.tag in _READ_TAGS:
                 found[element.tag] = element
     except PARSE_ERRORS as error:
-        if _SERIES_INSTANCE_UID not in found:
-            raise _not_a_data_set(arrival, error) from error
-    return found
+        return _Head(found, error, is_enough=False)
+    return _Head(found, None, is_enough=bool(ends))
 
 
-def _is_enough(tag: BaseTag, _vr: str | None, length: int) -> bool:
-    """Behind the identifying elements nothing is read that must be parsed to be skipped."""
-    is_long = tag > _SERIES_INSTANCE_UID and length == _UNDEFINED_LENGTH
-    return is_long or tag > _REQUESTED_PROCEDURE_PRIORITY
-
-
-def _not_a_data_set(arrival: Arrival, error: Exception) -> CannotUnderstand:
-    return CannotUnderstand(f"not a data set in {UID(arrival.transfer_syntax_uid).name}: {type(error).__name__}")
+def _not_a_data_set(announced: Announced, error: Exception) -> CannotUnderstand:
+    return CannotUnderstand(f"not a data set in {UID(announced.transfer_syntax_uid).name}: {type(error).__name__}")
 
 
 def _text(element: RawDataElement | None) -> str:
@@ -155,7 +211,3 @@ def _uid_text(element: RawDataElement) -> str:
     if len(value) != element.length:
         raise EOFError(f"the data set ends inside {keyword_for_tag(element.tag)}")
     return value.rstrip(b"\0 ").decode("ascii")
-
-
-def _inflated(dataset: bytes) -> bytes:
-    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset, _LONGEST_HEADER_BYTES)

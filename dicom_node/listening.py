@@ -21,39 +21,19 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.presentation import PresentationContext
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from dicom_node.bounded_socket import BoundedSocket, Dismissal
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import CallOutcome
 from dicom_node.messages import BoundedMessages, GuardedMachine
+from dicom_node.streaming import BeginStore, StreamingProvider
 from dicom_node.tls import ServerTls, why_no_tls
 
-#: No association request is longer, and no P-DATA as long: this node asks for far less.
-LONGEST_PDU_BYTES = 1 << 20
-#: Connections open at a time, with those that have not asked for an association yet. pynetdicom waits by select(),
-#: which knows no file descriptor above 1023.
+#: Connections open at a time, with those that have not asked for an association yet; each costs a thread.
 MOST_CONNECTIONS = 512
-#: An object above the bound is refused when all of it has come; from so many bounds on its association is ended.
-DRAINED = 4
 #: Content type 22 of a TLS record (RFC 8446 5.1); no PDU begins so.
 _TLS_HANDSHAKE = b"\x16"
-#: The states of the association before its request has come (PS3.8 Table 9-2); its first bytes may come before
-#: pynetdicom has taken note of the connection.
-_BEFORE_REQUEST = frozenset({"Sta1", "Sta2"})
-#: The association is over, and so is what is still to come.
-_AWAITING_CLOSE = "Sta13"
-
-
-@dataclass(frozen=True, slots=True)
-class Dismissal:
-    """A caller that was sent away by the door."""
-
-    address: str
-    outcome: CallOutcome
-    reason: str
-    remedy: str
-    #: None before there was one.
-    association: Association | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +44,8 @@ class HouseRules:
     #: None: without TLS.
     tls: ServerTls | None
     dismissed: Callable[[Dismissal], None]
+    #: Who takes a C-STORE request, given its association and presentation context.
+    begin_store: BeginStore
 
 
 def open_door(entity: AE, address: tuple[str, int], handlers: Sequence[EventHandlerType], rules: HouseRules) -> Door:
@@ -185,75 +167,15 @@ class _Reception(RequestHandler):
 
     def _create_association(self) -> Association:
         association = super()._create_association()
-        # the socket made there has announced the connection; the one that takes its place announces it itself
-        association.dul.event_queue.get_nowait()
-        association.dul.socket = None
         rules = self.server.rules
-        association.set_socket(_BoundedSocket(association, self.request, rules))
-        association.dimse = BoundedMessages(association, rules.bounds.object_bytes)
-        association.dul.state_machine = GuardedMachine(association, partial(_abused, association, rules))
+        abused = partial(_abused, association, rules)
+        # with the provider made there goes its socket, which has announced the connection, as the next one does itself
+        association.dul = StreamingProvider(association, rules.begin_store, abused, rules.bounds.idle_s)
+        association.acse_timeout, association.network_timeout = self.ae.acse_timeout, self.ae.network_timeout
+        association.set_socket(BoundedSocket(association, self.request, rules.bounds, rules.dismissed))
+        association.dimse = BoundedMessages(association)
+        association.dul.state_machine = GuardedMachine(association, abused)
         return association
-
-
-class _BoundedSocket(AssociationSocket):
-    """Reads a PDU whole, within the bounds; beyond them the connection counts as closed."""
-
-    def __init__(self, association: Association, client_socket: socket.socket, rules: HouseRules) -> None:
-        super().__init__(association, client_socket=client_socket)
-        self._rules = rules
-        self._opened_at = time.monotonic()
-        self._message_bytes = 0
-        client_socket.settimeout(rules.bounds.idle_s)
-
-    def message_ended(self) -> None:
-        """A DIMSE message is whole; what comes now belongs to the next."""
-        self._message_bytes = 0
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """The next bytes of a PDU: `nr_bytes`, or fewer when the caller hung up. Raises OSError beyond the bounds."""
-        bounds = self._rules.bounds
-        if self.assoc.dul.state_machine.current_state == _AWAITING_CLOSE:
-            raise ConnectionAbortedError("the association is over")
-        if nr_bytes > LONGEST_PDU_BYTES:
-            reason = f"it announced a PDU of {nr_bytes} bytes; the longest is {LONGEST_PDU_BYTES}"
-            raise self._over(reason, "look what it is; no DICOM application does that")
-        self._message_bytes += nr_bytes
-        if self._message_bytes > bounds.object_bytes * DRAINED:
-            megabytes = bounds.object_bytes >> 20
-            reason = f"it sent an object of more than {DRAINED} times {megabytes} MB"
-            raise self._over(
-                reason, f"set `receive: {{maximum_object_mb: {max(1, megabytes) * DRAINED * 2}}}`, if that is wanted"
-            )
-        asked = self.assoc.dul.state_machine.current_state not in _BEFORE_REQUEST
-        until = time.monotonic() + bounds.idle_s if asked else self._opened_at + bounds.artim_s
-        try:
-            return self._read(nr_bytes, until)
-        except TimeoutError as error:
-            reason = f"it stalled in the middle of a PDU ({'message' if asked else 'association request'})"
-            remedy = "look at network and peer; receive.artim_seconds and idle_seconds bound how long it may take"
-            raise self._over(reason, remedy) from error
-
-    def _read(self, nr_bytes: int, until: float) -> bytearray:
-        connection = cast(socket.socket, self.socket)
-        received = bytearray(nr_bytes)
-        have = 0
-        with memoryview(received) as view:
-            while have < nr_bytes:
-                remaining = until - time.monotonic()
-                if remaining <= 0:
-                    raise TimeoutError
-                connection.settimeout(remaining)
-                count = connection.recv_into(view[have:])
-                if not count:
-                    break
-                have += count
-        connection.settimeout(self._rules.bounds.idle_s)
-        return received if have == nr_bytes else received[:have]
-
-    def _over(self, reason: str, remedy: str) -> OSError:
-        address = str(self.assoc.requestor.address)
-        self._rules.dismissed(Dismissal(address, CallOutcome.CUT_OFF, reason, remedy, self.assoc))
-        return ConnectionAbortedError(reason)
 
 
 def _abused(association: Association, rules: HouseRules, what: str) -> None:
@@ -264,7 +186,7 @@ def _abused(association: Association, rules: HouseRules, what: str) -> None:
 
 def _message_ended(event: Event) -> None:
     bounded = event.assoc.dul.socket
-    if isinstance(bounded, _BoundedSocket):
+    if isinstance(bounded, BoundedSocket):
         bounded.message_ended()
 
 

@@ -1,4 +1,4 @@
-"""What an association says, held to its bounds: objects that are too large are drained and refused, nonsense aborts.
+"""What an association says beside C-STORE (streaming.py), held to its bounds; nonsense aborts.
 
 pynetdicom collects a message in memory as it comes, and an exception in what it makes of one would end the thread that
 reads, with a traceback, and leave the association open for ever.
@@ -15,11 +15,12 @@ from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.fsm import InvalidEventError, StateMachine
 from pynetdicom.pdu_primitives import P_DATA
 
-from dicom_node.domain.errors import OutOfResources
 from dicom_node.faults import type_and_place
 
 #: No command set of PS3.7 comes near.
 _LONGEST_COMMAND_BYTES = 1 << 16
+#: Nor the data set of any service that this node offers beside storage: a thousand references are 200 KB.
+LONGEST_DATASET_BYTES = 16 << 20
 #: Nobody may send a request before the last is answered, unless that was negotiated (PS3.7 D.3.3.3), which it never is.
 _MOST_UNANSWERED = 8
 #: Message Control Header (PS3.8 E.2): set in fragments of a command set, clear in those of a data set.
@@ -37,14 +38,12 @@ _NONSENSE = (
 
 
 class BoundedMessages(DIMSEServiceProvider):
-    """Collects messages, of a data set no more than `most_bytes`: the rest of a longer one is read and dropped."""
+    """Collects messages, of a data set no more than LONGEST_DATASET_BYTES: the rest of it is read and dropped."""
 
-    def __init__(self, association: Association, most_bytes: int) -> None:
+    def __init__(self, association: Association) -> None:
         super().__init__(association)
-        self._most_bytes = most_bytes
         self._command_bytes = 0
         self._dataset_bytes = 0
-        self._too_large: set[int] = set()
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Some fragments of messages, usually of one; called in the thread that reads.
@@ -60,12 +59,6 @@ class BoundedMessages(DIMSEServiceProvider):
         if self.message is None:
             self._command_bytes = self._dataset_bytes = 0
 
-    def refuse_too_large(self, message_id: int) -> None:
-        """Raises OutOfResources (0xA700) for a message whose data set was not kept."""
-        if message_id in self._too_large:
-            self._too_large.discard(message_id)
-            raise OutOfResources(f"larger than {self._most_bytes >> 20} MB, receive.maximum_object_mb of this node")
-
     def _bounded(self, data: bytes) -> bytes:
         """A fragment, or its header alone when there is too much of its data set already."""
         if not data or data[0] & _COMMAND:
@@ -74,11 +67,10 @@ class BoundedMessages(DIMSEServiceProvider):
                 raise ValueError("a command set without an end")
             return data
         self._dataset_bytes += len(data) - 1
-        if self._dataset_bytes <= self._most_bytes:
+        if self._dataset_bytes <= LONGEST_DATASET_BYTES:
             return data
         if self.message is not None:
             self.message.data_set = BytesIO()  # what was kept so far is of no use
-            self._too_large.add(int(self.message.command_set.MessageID))
         return data[:1]
 
 

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from dicom_node.domain.errors import OutOfResources, StoreError
 from dicom_node.domain.study import Instance
-from dicom_node.identification import Arrival, Classify, Identity, identity_of
+from dicom_node.identification import Announced, Arrival, Classify, Identity, identity_in
+from dicom_node.part_file import PartFile
 from dicom_node.spool import InstanceAddress, Kept, Spool, file_meta_of
 from dicom_node.store import Receipt
 from dicom_node.urgency import Signs, UrgencyRules, urgency_of
@@ -26,6 +27,18 @@ class Recorded:
 
     instance: Instance
     receipt: Receipt
+
+
+class Request(Announced, Protocol):
+    """What a C-STORE request says of itself and its data set."""
+
+    @property
+    def calling_ae_title(self) -> str:
+        """Who sends it."""
+
+    @property
+    def priority(self) -> int:
+        """Priority (0000,0700): 0 medium, 1 high, 2 low (PS3.7 9.3.1.1)."""
 
 
 class InstanceRegister(Protocol):
@@ -55,33 +68,46 @@ class Receiver:
 
         Raises CannotUnderstand, DatasetMismatch or OutOfResources (PS3.4 B.2.3); then nothing is recorded.
         """
-        identity = identity_of(arrival)
+        with self.begin(arrival) as part:
+            part.write(arrival.dataset)
+            return self.finish(part, arrival, now=now)
+
+    def begin(self, request: Request) -> PartFile:
+        """A file for the data set of a request, to be written and given to `finish`. Raises OutOfResources."""
+        return self._spool.begin(
+            file_meta_of(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
+        )
+
+    def finish(self, part: PartFile, request: Request, *, now: float) -> Recorded:
+        """Keep and record what has come; as `receive`."""
+        with part.dataset() as dataset:
+            identity = identity_in(dataset, request)
         address = identity.address
-        meta = file_meta_of(arrival.sop_class_uid, arrival.sop_instance_uid, arrival.transfer_syntax_uid)
-        kept = self._spool.keep(address, arrival.dataset, meta)
-        instance = self._instance(arrival, identity, kept)
+        kept = self._spool.place(part, address)
+        instance = self._instance(request, identity, kept)
         try:
-            receipt = self._register.record_instance(instance, calling_ae=arrival.calling_ae_title, now=now)
+            receipt = self._register.record_instance(instance, calling_ae=request.calling_ae_title, now=now)
         except StoreError as error:
             raise OutOfResources(f"{address.sop_instance_uid} is on disk but cannot be recorded: {error}") from error
         if not kept.path.exists():  # its study was removed between the two: now that its row stands, this one stays
-            kept = self._spool.keep(address, arrival.dataset, meta)
+            with part.copied() as again:
+                kept = self._spool.place(again, address)
         if receipt is Receipt.CONFLICT:
             instance = replace(instance, path=self._set_aside(kept, address))
         return Recorded(instance, receipt)
 
-    def _instance(self, arrival: Arrival, identity: Identity, kept: Kept) -> Instance:
+    def _instance(self, request: Request, identity: Identity, kept: Kept) -> Instance:
         address = identity.address
         signs = Signs(
-            arrival.calling_ae_title, arrival.priority, identity.modality, identity.requested_procedure_priority
+            request.calling_ae_title, request.priority, identity.modality, identity.requested_procedure_priority
         )
         return Instance(
             sop_instance_uid=address.sop_instance_uid,
-            sop_class_uid=arrival.sop_class_uid,
-            transfer_syntax_uid=arrival.transfer_syntax_uid,
+            sop_class_uid=request.sop_class_uid,
+            transfer_syntax_uid=request.transfer_syntax_uid,
             series_instance_uid=address.series_instance_uid,
             study_instance_uid=address.study_instance_uid,
-            kind=self._classify(arrival.sop_class_uid, arrival.sop_instance_uid, identity.maker),
+            kind=self._classify(request.sop_class_uid, request.sop_instance_uid, identity.maker),
             path=kept.path,
             size_bytes=kept.size_bytes,
             digest=kept.digest,

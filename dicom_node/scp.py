@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 from pydicom.dataset import Dataset
@@ -22,17 +23,21 @@ from dicom_node import transfer_syntaxes
 from dicom_node.admission import UNDECIDED, AssociationRequest
 from dicom_node.associations import application_entity, send_without_delay
 from dicom_node.attendance import Attendance, Refusal, Writing
+from dicom_node.bounded_socket import Dismissal
 from dicom_node.commitment_messages import STORAGE_COMMITMENT
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import Call, CallOutcome, RefusedContext
+from dicom_node.domain.errors import CannotUnderstand
 from dicom_node.domain.study import Instance
-from dicom_node.listening import Dismissal, Door, HouseRules, open_door
-from dicom_node.messages import BoundedMessages
+from dicom_node.listening import Door, HouseRules, open_door
 from dicom_node.negotiation import refused_contexts, request_of
+from dicom_node.part_file import PartFile
 from dicom_node.peers import VERIFICATION
 from dicom_node.receiving import Receiver, Recorded
 from dicom_node.store import Receipt
-from dicom_node.store_answers import answer_to, arrival_of
+from dicom_node.store_answers import answer_to
+from dicom_node.store_commands import StoreCommand
+from dicom_node.store_reception import StoreReception, StoreRequest
 from dicom_node.tls import ServerTls
 
 _LOGGER = logging.getLogger(__name__)
@@ -40,6 +45,7 @@ _LOGGER = logging.getLogger(__name__)
 _AFTER_THE_DOOR_S = 10.0
 #: pynetdicom's own limit must never decide; admission does.
 _NO_LIMIT = 1_000_000
+_STORED = frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,8 @@ class StorageScp:
         ]
         self._writing = Writing()
         address = (listener.host, listener.port)
-        self._server = open_door(entity, address, handlers, HouseRules(listener.bounds, listener.tls, self._dismissed))
+        rules = HouseRules(listener.bounds, listener.tls, self._dismissed, self._begin_store)
+        self._server = open_door(entity, address, handlers, rules)
         _LOGGER.info(
             "Listening as %s on %s:%d%s",
             listener.ae_title,
@@ -204,17 +211,26 @@ class StorageScp:
         self._on_call(Call(*caller, outcome, reason, remedy, first_at=now, last_at=now, refused=refused))
 
     def _store(self, event: Event) -> Dataset:
-        return answer_to(event, self._receive)
+        """What pynetdicom itself has collected is no request that can be kept."""
+        return answer_to(event, _without_data_set)
 
-    def _receive(self, event: Event) -> None:
-        messages = event.assoc.dimse
-        if isinstance(messages, BoundedMessages):
-            messages.refuse_too_large(int(event.request.MessageID or 0))
+    def _begin_store(self, association: Association, command: StoreCommand, context_id: int) -> StoreReception | None:
+        context = association._accepted_cx.get(context_id)
+        if context is None or not {str(context.abstract_syntax), command.sop_class_uid} <= _STORED:
+            return None  # who may only report on storage commitment has no context to store in
+        syntax, sender = str(context.transfer_syntax[0]), association.requestor.ae_title.strip()
+        return StoreReception(
+            StoreRequest(command, syntax, sender),
+            self._receiver,
+            partial(self._keep, association),
+            self._listener.bounds.object_bytes,
+        )
+
+    def _keep(self, association: Association, part: PartFile, request: StoreRequest) -> None:
         with self._writing.one_more():
-            arrival = arrival_of(event, event.assoc.requestor.ae_title)
-            recorded = self._receiver.receive(arrival, now=self._clock())
-            self._attendance.stored(event.assoc, recorded.instance.study_instance_uid)
-            self._on_received(event.assoc, request_of(event.assoc), recorded)
+            recorded = self._receiver.finish(part, request, now=self._clock())
+            self._attendance.stored(association, recorded.instance.study_instance_uid)
+            self._on_received(association, request_of(association), recorded)
             if recorded.receipt is Receipt.NEW:
                 self._on_stored(recorded.instance)
 
@@ -254,4 +270,8 @@ def _unknown(address: str) -> AssociationRequest:
 
 def storage_sop_classes() -> frozenset[str]:
     """The SOP classes whose objects are taken in, whichever way they come."""
-    return frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
+    return _STORED
+
+
+def _without_data_set(_event: Event) -> None:
+    raise CannotUnderstand("no data set, or not for this presentation context")

@@ -20,6 +20,7 @@ import logging
 import os
 import re
 import shutil
+import struct
 import threading
 import uuid
 from collections.abc import Iterator
@@ -27,14 +28,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import dcmwrite, write_file_meta_info
-from pydicom.uid import UID
+from pydicom.dataset import Dataset
+from pydicom.filewriter import dcmwrite
 
 from dicom_node.domain.errors import CannotUnderstand, OutOfResources, StoreError
 from dicom_node.durable_files import make_folder, sync_folder, usable, write_whole
 from dicom_node.files import alone_in
+from dicom_node.part_file import PartFile
 from sr_writer.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _LOGGER = logging.getLogger(__name__)
@@ -46,6 +46,10 @@ _PREAMBLE = b"\0" * 128 + b"DICM"
 #: Where the group length of the file meta information stands in a file (PS3.10 7.1), and where its count begins.
 _GROUP_LENGTH_AT = len(_PREAMBLE) + 8
 _META_FROM = _GROUP_LENGTH_AT + 4
+
+#: Elements in Explicit VR Little Endian: with a length of two bytes, and with one of four behind two that are reserved.
+_SHORT, _OB = struct.Struct("<HH2sH"), struct.Struct("<HH2s2xL")
+_META_GROUP, _META_VERSION = 0x0002, b"\0\1"
 
 DEFAULT_MINIMUM_FREE_BYTES = 1 << 30
 #: Of what must stay free of images this part must be left for studies to be analysed: results live on that room.
@@ -101,8 +105,22 @@ class Spool:
                 if not os.access(folder, os.W_OK | os.X_OK):
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    def keep(self, address: InstanceAddress, dataset: bytes, meta: FileMetaDataset) -> Kept:
-        """Write a received data set, byte for byte, behind a file meta information made from `meta`.
+    def keep(self, address: InstanceAddress, dataset: bytes, meta: bytes) -> Kept:
+        """Write a received data set as a whole; otherwise as `begin` and `place`."""
+        checked_address(address)
+        with self.begin(meta) as part:
+            part.write(dataset)
+            return self.place(part, address)
+
+    def begin(self, meta: bytes) -> PartFile:
+        """A file for a data set that is to come, behind `meta`, as file_meta_of makes it.
+
+        It is gone when it is closed, unless it was placed. Raises OutOfResources when the disk says no.
+        """
+        return PartFile(self._incoming, meta, self._check_free)
+
+    def place(self, part: PartFile, address: InstanceAddress) -> Kept:
+        """File a data set that is whole, byte for byte as it came.
 
         The same data set again is kept once; another one under the same UIDs goes to conflicts/. On return the file
         survives a power cut. Raises CannotUnderstand for UIDs that are none, OutOfResources when the disk says no;
@@ -110,16 +128,14 @@ class Spool:
         """
         study, sop = checked_address(address)
         final = self._received / study / address.series_instance_uid / f"{sop}.dcm"
-        digest = hashlib.sha256(dataset).hexdigest()
+        digest = part.digest
         aside = self._conflicts / study / conflict_name(sop, digest)
-        header = _header(meta)
         try:
-            self._check_free(len(header) + len(dataset))
-            part = self._write_part(header, dataset)
-            path, new = self._place(part, final, aside, digest)
+            part.sync()
+            path, new = self._place(part.path, final, aside, digest)
         except OSError as error:
             raise OutOfResources(f"the spool cannot keep {sop}: {error.strerror or error}") from error
-        return Kept(path, len(header) + len(dataset), digest, new)
+        return Kept(path, part.size_bytes, digest, new)
 
     def set_aside(self, kept: Kept, address: InstanceAddress) -> Path:
         """Move an instance that contradicts one filed under another study or series to conflicts/.
@@ -205,16 +221,12 @@ class Spool:
             )
 
     def _place(self, part: Path, final: Path, aside: Path, digest: str) -> tuple[Path, bool]:
-        try:
-            with self._placing, alone_in(self._incoming):
-                new = not final.exists()
-                path = final if new or _digest_of(final) == digest else aside
-                make_folder(path.parent)
-                part.replace(path)
-            sync_folder(path.parent)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
+        with self._placing, alone_in(self._incoming):
+            new = not final.exists()
+            path = final if new or _digest_of(final) == digest else aside
+            make_folder(path.parent)
+            part.replace(path)
+        sync_folder(path.parent)
         return path, new
 
     def _move(self, part: Path, final: Path) -> None:
@@ -234,21 +246,23 @@ def checked_address(address: InstanceAddress) -> tuple[str, str]:
     return study, checked_uid(address.sop_instance_uid, "SOP Instance UID")
 
 
-def file_meta_of(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> FileMetaDataset:
-    """The file meta information of a received instance (PS3.10 7.1); this node writes the file and says so in it."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(sop_class_uid)
-    meta.MediaStorageSOPInstanceUID = UID(sop_instance_uid)
-    meta.TransferSyntaxUID = UID(transfer_syntax_uid)
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
-    return meta
+def file_meta_of(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
+    """All that stands before a received data set in its file (PS3.10 7.1); this node writes it and says so in it."""
+    uids = ((0x0002, sop_class_uid), (0x0003, sop_instance_uid), (0x0010, transfer_syntax_uid))
+    elements = [_OB.pack(_META_GROUP, 0x0001, b"OB", len(_META_VERSION)) + _META_VERSION]
+    elements += [_text_element(number, b"UI", uid, b"\0") for number, uid in uids]
+    elements += [
+        _text_element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID, b"\0"),
+        _text_element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME, b" "),
+    ]
+    content = b"".join(elements)
+    return _PREAMBLE + _SHORT.pack(_META_GROUP, 0x0000, b"UL", 4) + struct.pack("<L", len(content)) + content
 
 
-def _header(meta: FileMetaDataset) -> bytes:
-    buffer = DicomBytesIO()
-    write_file_meta_info(buffer, meta, enforce_standard=True)
-    return _PREAMBLE + buffer.getvalue()
+def _text_element(number: int, vr: bytes, text: str, padding: bytes) -> bytes:
+    value = text.encode("ascii", "replace")
+    value += padding * (len(value) % 2)
+    return _SHORT.pack(_META_GROUP, number, vr, len(value)) + value
 
 
 def dataset_of(path: Path) -> bytes:

@@ -25,20 +25,26 @@ _LONGEST_COMMENT = 64
 def answer_to(event: Event, receive: Callable[[Event], None]) -> Dataset:
     """Receive what a C-STORE request brings, and the true status of that, whatever happens."""
     request = cast(C_STORE, event.request)
+    refusal = refusal_of(lambda: receive(event), request.AffectedSOPInstanceUID)
+    return response_with(_SUCCESS) if refusal is None else response_with(refusal.status, str(refusal))
+
+
+def refusal_of(step: Callable[[], object], sop_instance_uid: object) -> ReceiveError | None:
+    """Take a step in receiving an instance; why it is refused, whatever happens, and None if it is not."""
     try:
-        receive(event)
+        step()
     except ReceiveError as error:
-        return _failure(error, request)
+        return _told(error, sop_instance_uid)
     except Exception as error:  # noqa: BLE001  # the last resort of the SCP: whatever fails, the sender gets a true status
         _LOGGER.error(  # noqa: TRY400  # a traceback would quote messages, and they may quote the patient
             "Failed to keep %s by a fault of this node: %s (%s)",
-            shown_uid(request.AffectedSOPInstanceUID),
+            shown_uid(sop_instance_uid),
             type_and_place(error),
             call_path(error),
             extra={"action": "store_fault"},
         )
-        return _failure(CannotUnderstand(f"fault of this node: {type(error).__name__}"), request)
-    return response_with(_SUCCESS)
+        return _told(CannotUnderstand(f"fault of this node: {type(error).__name__}"), sop_instance_uid)
+    return None
 
 
 def arrival_of(event: Event, sender: str) -> Arrival:
@@ -56,15 +62,11 @@ def arrival_of(event: Event, sender: str) -> Arrival:
     )
 
 
-def _failure(error: ReceiveError, request: C_STORE) -> Dataset:
+def _told(error: ReceiveError, sop_instance_uid: object) -> ReceiveError:
     _LOGGER.warning(
-        "Answered 0x%04X to %s: %s",
-        error.status,
-        shown_uid(request.AffectedSOPInstanceUID),
-        error,
-        extra={"action": "store_refused"},
+        "Answered 0x%04X to %s: %s", error.status, shown_uid(sop_instance_uid), error, extra={"action": "store_refused"}
     )
-    return response_with(error.status, str(error))
+    return error
 
 
 def response_with(status: int, comment: str = "") -> Dataset:
@@ -72,5 +74,10 @@ def response_with(status: int, comment: str = "") -> Dataset:
     response = Dataset()
     response.Status = status
     if comment:
-        response.ErrorComment = comment[:_LONGEST_COMMENT].replace("\\", "/")
+        response.ErrorComment = as_comment(comment)
     return response
+
+
+def as_comment(text: str) -> str:
+    """As much of a text as Error Comment holds, without what would make it several values."""
+    return text[:_LONGEST_COMMENT].replace("\\", "/")

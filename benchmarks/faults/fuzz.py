@@ -1,6 +1,7 @@
 """Mutated association requests, messages and data sets: a status, an abort or a refusal with its reason, nothing else.
 
-Data sets go to the parser of the receiving side and, if it lets them in, to the analysis' reader, in this process.
+Data sets go to the parser of the receiving side and, if it lets them in, to the analysis' reader, in this process, and
+streams of P-DATA PDUs to what takes C-STORE requests out of them.
 Association requests and messages go to a node of its own process, over sockets, while a decent peer is served.
 """
 
@@ -28,6 +29,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 from pynetdicom.dsutils import encode
 
 from benchmarks.faults.mutation import mutated
+from benchmarks.faults.streams import fuzz_streams
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import DeliveryError, ReceiveError
 from dicom_node.faults import type_and_place
@@ -49,8 +51,8 @@ from tests.builders.pdus import (
     request,
 )
 
-#: Of all inputs, data sets; of the rest, half are association requests.
-_DATA_SETS = 0.8
+#: Of all inputs, data sets and streams; of the rest, half are association requests.
+_DATA_SETS, _STREAMS = 0.6, 0.2
 _CALLERS = 8
 #: A decent peer calls after so many inputs.
 _ECHO_EVERY = 200
@@ -65,7 +67,7 @@ class Fuzzed:
 
     seed: int
     inputs: dict[str, int]
-    #: Of data sets: refused at the door, read, or excluded with a reason.
+    #: Of data sets: refused at the door, read, or excluded with a reason; of streams: what the first message came to.
     fates: dict[str, int]
     #: Exceptions that nobody should see: type and place, how often, and the first input of each.
     escaped: dict[str, int]
@@ -124,18 +126,21 @@ def _run(folder: Path, count: int, seed: int, tell: Callable[[str], None]) -> Fu
     started = time.monotonic()
     chance = random.Random(seed)
     datasets = round(count * _DATA_SETS)
-    requests = (count - datasets) // 2
-    messages = count - datasets - requests
+    streams = round(count * _STREAMS)
+    requests = (count - datasets - streams) // 2
+    messages = count - datasets - streams - requests
     fates: Counter[str] = Counter()
     escaped: Counter[str] = Counter()
     _fuzz_datasets(folder / "parsed", datasets, chance, fates, escaped)
     tell(f"{datasets} data sets parsed: {dict(fates)}")
+    streamed, more = fuzz_streams(folder / "streamed", _sound_messages(), streams, chance)
+    tell(f"{streams} streams taken apart: {dict(streamed)}")
     wire = _fuzz_wire(folder / "node", requests, messages, chance)
     return Fuzzed(
         seed=seed,
-        inputs={"data set": datasets, "association request": requests, "message": messages},
-        fates=dict(fates),
-        escaped=dict(escaped),
+        inputs={"data set": datasets, "stream": streams, "association request": requests, "message": messages},
+        fates=dict(fates + streamed),
+        escaped=dict(escaped + more),
         hanging=wire.hanging,
         not_served=wire.not_served,
         tracebacks=wire.tracebacks,
@@ -225,19 +230,23 @@ def _requests(count: int, chance: random.Random) -> list[tuple[bytes, ...]]:
 
 
 def _messages(count: int, chance: random.Random) -> list[tuple[bytes, ...]]:
-    asked = associate_request("PACS", "AINODE")
+    asked, sound = associate_request("PACS", "AINODE"), _sound_messages()
+    return [(asked, mutated(chance.choice(sound), sound, chance)) for _ in range(count)]
+
+
+def _sound_messages() -> list[bytes]:
+    """What an association carries when all is well, and a little more."""
     image = mr_series((1, 16, 16), pixels=np.zeros((1, 16, 16)))[0]
     content = encode(image, False, True) or b""
     command = request(C_STORE_RQ, MR, str(image.SOPInstanceUID), data=True)
     half = len(content) // 2
-    sound = [
+    return [
         p_data(command) + p_data(b"\x00" + content[:half]) + p_data(b"\x02" + content[half:]),
         p_data(command, b"\x02" + content),
         p_data(request(C_ECHO_RQ, VERIFICATION), context_id=3),
         p_data(request(0x0FFF, MR)) + RELEASE_REQUEST,
         p_data(request(0x0020, MR, data=True), b"\x02" + content[:40]),
     ]
-    return [(asked, mutated(chance.choice(sound), sound, chance)) for _ in range(count)]
 
 
 def _feed(here: Destination, node: subprocess.Popen[bytes], log: Path, inputs: Sequence[tuple[bytes, ...]]) -> _Wire:

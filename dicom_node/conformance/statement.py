@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dicom_node.admission import REJECTIONS, Rejection
+from dicom_node.bounded_socket import DRAINED
 from dicom_node.conformance.commitment import CommitmentFacts, commitment_facts
 from dicom_node.conformance.content import (
     Concept,
@@ -40,7 +41,7 @@ from dicom_node.domain.breaker import OPENS_AFTER
 from dicom_node.domain.delivery import FIRST_DELAY_S, LONGEST_DELAY_S, Destination
 from dicom_node.domain.refusal import REMEMBERED_S
 from dicom_node.equipment import equipment_of
-from dicom_node.listening import DRAINED, LONGEST_PDU_BYTES
+from dicom_node.pdata import LONGEST_PDU_BYTES
 from dicom_node.settings import Settings
 from inference.stages import Stage, load_cascade
 from sr_writer.codes import PRIVATE_SCHEME

@@ -27,6 +27,7 @@ from dicom_node.store.audit import AuditRecords
 from dicom_node.store.calls import Calls
 from dicom_node.store.clock import Clock
 from dicom_node.store.database import Database, Row
+from dicom_node.store.grouping import Grouped
 from dicom_node.store.ledger import check_job_step
 from dicom_node.store.overview import Overview
 from dicom_node.store.promises import Promises
@@ -68,6 +69,7 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Clo
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
+        self._record_together = Grouped(self._record_all)
         self.calls = Calls(database)
         self.proofs = Proofs(database)
         self.promises = Promises(database)
@@ -95,24 +97,9 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Clo
         """Record what was received; a new image opens its study's job, or opens it again.
 
         Other objects are recorded and change no job. Of two objects with one SOP Instance UID the first stays.
+        What other threads record at the same moment is in the same transaction.
         """
-        with self._database.change():
-            first = self._row("instance_by_uid", sop_instance_uid=instance.sop_instance_uid)
-            if first is None:
-                self._run("add_instance", **rows.instance_columns(instance), calling_ae_title=calling_ae, now=now)
-                if instance.kind is InstanceKind.IMAGE:
-                    self._image_arrived(instance, now)
-                return Receipt.NEW
-            if first["digest"] == instance.digest:
-                reason = f"{instance.sop_instance_uid} came again from {calling_ae}"
-                self._event_once(instance.study_instance_uid, Receipt.DUPLICATE, reason, now)
-                return Receipt.DUPLICATE
-            columns = rows.instance_columns(instance)
-            if self._run("add_conflict", **columns, calling_ae_title=calling_ae, now=now):
-                reason = f"{instance.sop_instance_uid} came from {calling_ae} with other content; the first stays"
-                for study in sorted({first["study_instance_uid"], instance.study_instance_uid}):
-                    self._event(study, None, Receipt.CONFLICT, reason, now)
-            return Receipt.CONFLICT
+        return self._record_together((instance, calling_ae, now))
 
     def receiving(self) -> tuple[StudyActivity, ...]:
         """The studies that are not settled, the most urgent first.
@@ -230,6 +217,28 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Clo
             self._move(job, JobState.HELD, reason, now)
             self._run("note_finished", job_id=job_id, now=now)
             return True
+
+    def _record_all(self, received: Sequence[tuple[Instance, str, float]]) -> list[Receipt]:
+        with self._database.change():
+            return [self._record(*each) for each in received]
+
+    def _record(self, instance: Instance, calling_ae: str, now: float) -> Receipt:
+        first = self._row("instance_by_uid", sop_instance_uid=instance.sop_instance_uid)
+        if first is None:
+            self._run("add_instance", **rows.instance_columns(instance), calling_ae_title=calling_ae, now=now)
+            if instance.kind is InstanceKind.IMAGE:
+                self._image_arrived(instance, now)
+            return Receipt.NEW
+        if first["digest"] == instance.digest:
+            reason = f"{instance.sop_instance_uid} came again from {calling_ae}"
+            self._event_once(instance.study_instance_uid, Receipt.DUPLICATE, reason, now)
+            return Receipt.DUPLICATE
+        columns = rows.instance_columns(instance)
+        if self._run("add_conflict", **columns, calling_ae_title=calling_ae, now=now):
+            reason = f"{instance.sop_instance_uid} came from {calling_ae} with other content; the first stays"
+            for study in sorted({first["study_instance_uid"], instance.study_instance_uid}):
+                self._event(study, None, Receipt.CONFLICT, reason, now)
+        return Receipt.CONFLICT
 
     def _known(self, job_id: int, outgoing: Outgoing) -> Row | None:
         return self._row("result_of_job", job_id=job_id, sop_instance_uid=outgoing.result.sop_instance_uid)

@@ -11,9 +11,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_file_meta_info
-from pydicom.filewriter import write_file_meta_info
 
 from dicom_node.spool import file_meta_of
 from tests.builders.network import dataset_bytes
@@ -63,6 +61,4 @@ def _has_meta(path: Path) -> bool:
 
 def _header_of(header: Dataset) -> bytes:
     uids = (header.SOPClassUID, header.SOPInstanceUID, header.file_meta.TransferSyntaxUID)
-    buffer = DicomBytesIO()
-    write_file_meta_info(buffer, file_meta_of(*map(str, uids)), enforce_standard=True)
-    return bytes(128) + b"DICM" + buffer.getvalue()
+    return file_meta_of(*map(str, uids))

@@ -12,7 +12,7 @@ from pynetdicom.presentation import build_context
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import CallOutcome
 from dicom_node.domain.errors import PeerRefused, PeerUnreachable
-from dicom_node.listening import LONGEST_PDU_BYTES
+from dicom_node.pdata import LONGEST_PDU_BYTES
 from dicom_node.peers import echo
 from dicom_node.storage_scu import ContextWish, open_storage
 from dicom_node.tls import ServerTls
@@ -55,7 +55,7 @@ def test_who_stalls_is_sent_away_while_others_are_served(tmp_path, sent):
         if sent is None:
             connection.sendall(asked)
             assert connection.recv(1) == b"\x02"  # A-ASSOCIATE-AC
-            connection.sendall(struct.pack(">BBL", 4, 0, 1000) + b"\0" * 500)
+            connection.sendall(p_data(b"\x01" + b"\0" * 1000)[:500])
         else:
             connection.sendall(asked[:sent])
         echo(node.destination, "OTHER")
