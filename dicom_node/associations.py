@@ -42,8 +42,7 @@ def send_without_delay(event: Event) -> None:
 
 def application_entity(ae_title: str) -> AE:
     """An application entity of this node, with its implementation's marks and its patience."""
-    # the only way to have pynetdicom send a file's bytes undecoded, and keep queries with patient data out of the log
-    _config.STORE_SEND_CHUNKED_DATASET = True
+    # keeps queries with patient data out of the log
     _config.LOG_HANDLER_LEVEL = "none"
     entity = AE(ae_title=ae_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID

@@ -1,15 +1,67 @@
-"""What keeps a file from being sent, whichever way: it is gone, or no DICOM file."""
+"""Files to be sent, whichever way: what their meta information says, and what keeps one from being sent."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_dataset, read_preamble
+from pydicom.tag import BaseTag
 
 from dicom_node.domain.errors import ObjectRejected
 from dicom_node.faults import type_and_place
+
+_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX = 0x0002_0002, 0x0002_0003, 0x0002_0010
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """A file as its meta information describes it. It is at its data set, which has `size` bytes."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    file: BufferedReader
+    size: int
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[StoredObject]:
+    """The file at `path`, open in the block. Raises ObjectRejected when it is gone or no DICOM file (PS3.10)."""
+    with meta_of_file(path):
+        file = path.open("rb")
+    with file:
+        with meta_of_file(path):
+            stored = _described(file)
+        yield stored
+
+
+def _described(file: BufferedReader) -> StoredObject:
+    read_preamble(file, force=False)
+    meta = read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_past_meta)
+    sop_class, sop_instance, syntax = (_uid(meta, tag) for tag in (_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX))
+    size = os.fstat(file.fileno()).st_size - file.tell()
+    if size <= 0:
+        raise InvalidDicomError("no data set")
+    return StoredObject(sop_class, sop_instance, syntax, file, size)
+
+
+def _is_past_meta(tag: BaseTag, _vr: str | None, _length: int) -> bool:
+    return tag.group != 2
+
+
+def _uid(meta: Dataset, tag: int) -> str:
+    """As it is written: to have pydicom make a UID of it takes longer than to read the file."""
+    raw = meta.get_item(tag)
+    if raw is None or not isinstance(raw.value, bytes):
+        raise InvalidDicomError(f"no value under {tag:08X}")
+    return raw.value.decode("ascii", "replace").rstrip("\0 ")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ syntax; only when the peer refuses that one is an uncompressed data set re-encod
 
 from __future__ import annotations
 
+import io
 import itertools
 import logging
 import warnings
@@ -17,9 +18,10 @@ from typing import cast
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
+from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.dsutils import encode
 from pynetdicom.presentation import PresentationContext, build_context
 
 from dicom_node.answers import Answer, answer_of
@@ -28,15 +30,15 @@ from dicom_node.discretion import comment_of
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import ObjectRejected, PeerRefused, PeerUnreachable, SopClassRefused
 from dicom_node.faults import type_and_place
-from dicom_node.sendable import meta_of_file
+from dicom_node.pdata_sending import DataSetCutShort, StoreRequest
+from dicom_node.sendable import StoredObject, opened
+from dicom_node.store_line import StoreLine
 from dicom_node.transfer_syntaxes import UNCOMPRESSED
 from dicom_node.unreadable import UNREADABLE
 from sr_writer.created import name_of_kind
 
 _LOGGER = logging.getLogger(__name__)
 
-#: Priority (0000,0700) of every request (PS3.7 9.3.1.1); pynetdicom's own is low.
-_MEDIUM = 0
 #: Presentation context IDs are the odd numbers of one byte (PS3.8 9.3.2.2), and a pair may need two.
 LARGEST_PROPOSAL = 64
 
@@ -51,21 +53,26 @@ class ContextWish:
 
 def context_wish(path: Path) -> ContextWish:
     """What the file at `path` needs to be sent. Raises ObjectRejected when it is gone or no DICOM file (PS3.10)."""
-    with meta_of_file(path):
-        meta = read_file_meta_info(path)
-        return ContextWish(str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
+    with opened(path) as stored:
+        return _wish_of(stored)
+
+
+def _wish_of(stored: StoredObject) -> ContextWish:
+    return ContextWish(stored.sop_class_uid, stored.transfer_syntax_uid)
 
 
 class StorageSender:
-    """Sends files over one storage association."""
+    """Sends files over one storage association, by `line`."""
 
-    def __init__(self, association: Association, destination: Destination) -> None:
+    def __init__(self, association: Association, destination: Destination, line: StoreLine) -> None:
         self._association = association
         self._destination = destination
+        self._line = line
         self._message_ids = itertools.count(1)
         self._lost = False
         self._accepted = {
-            (str(context.abstract_syntax), str(context.transfer_syntax[0])) for context in association.accepted_contexts
+            (str(context.abstract_syntax), str(context.transfer_syntax[0])): cast(int, context.context_id)
+            for context in association.accepted_contexts
         }
 
     @property
@@ -85,25 +92,36 @@ class StorageSender:
         Raises PeerUnreachable (retry, on a new association), PeerRefused (retry later), SopClassRefused (something
         else may take its place) or ObjectRejected (final).
         """
-        wish = context_wish(path)
-        source = self._as_accepted(path, wish)
-        if self._lost or not self._association.is_established:
-            raise PeerUnreachable(f"{self._destination} ended the association before {path.name} was sent")
-        # message IDs are 16 bit (PS3.7 9.3.1.1)
-        message_id = next(self._message_ids) % 0xFFFF
-        try:
-            response = self._association.send_c_store(source, msg_id=message_id, priority=_MEDIUM)
-        except (ValueError, AttributeError, RuntimeError, OSError) as error:
-            told = type_and_place(error)  # what pydicom says may quote the data set
-            raise ObjectRejected(f"{path.name} cannot be sent to {self._destination}: {told}") from error
+        with opened(path) as stored:
+            wish = _wish_of(stored)
+            syntax = self._agreed_syntax(wish)
+            if self._lost or not self._association.is_established:
+                raise PeerUnreachable(f"{self._destination} ended the association before {path.name} was sent")
+            try:
+                response = self._store(path, stored, syntax)
+            except (DataSetCutShort, ValueError, AttributeError, OSError) as error:
+                told = type_and_place(error)  # what pydicom says may quote the data set
+                raise ObjectRejected(f"{path.name} cannot be sent to {self._destination}: {told}") from error
         return self._judge(response, path, wish)
 
-    def _as_accepted(self, path: Path, wish: ContextWish) -> Path | Dataset:
+    def _store(self, path: Path, stored: StoredObject, syntax: str) -> Dataset:
+        """Ask, with the data set as it stands in the file if it may be."""
+        # message IDs are 16 bit (PS3.7 9.3.1.1)
+        message_id = next(self._message_ids) % 0xFFFF
+        context_id = self._accepted[stored.sop_class_uid, syntax]
+        request = StoreRequest(context_id, message_id, stored.sop_class_uid, stored.sop_instance_uid)
+        if syntax == stored.transfer_syntax_uid:
+            return self._line.store(self._association, request, stored.file, stored.size)
+        encoded = _encoded(path, UID(syntax))
+        return self._line.store(self._association, request, io.BytesIO(encoded), len(encoded))
+
+    def _agreed_syntax(self, wish: ContextWish) -> str:
+        """The transfer syntax that the peer accepts for it: its own, or one that it can be re-encoded in."""
         if (wish.sop_class_uid, wish.transfer_syntax_uid) in self._accepted:
-            return path
+            return wish.transfer_syntax_uid
         agreed = next((uid for uid in UNCOMPRESSED if (wish.sop_class_uid, uid) in self._accepted), None)
         if agreed is not None and wish.transfer_syntax_uid in UNCOMPRESSED:
-            return dcmread(path)
+            return agreed
         told = (
             f"{self._destination} accepts no {name_of_kind(wish.sop_class_uid)} "
             f"in {UID(wish.transfer_syntax_uid).name}; "
@@ -115,7 +133,7 @@ class StorageSender:
 
     def _judge(self, response: Dataset, path: Path, wish: ContextWish) -> int:
         if response.get("Status") is None:
-            # pynetdicom's way to say: time-out, abort or an invalid response; it may still think to be associated
+            # time-out, abort or an invalid response; pynetdicom may still think to be associated
             self._lost = True
             raise PeerUnreachable(f"{self._destination} gave no answer to {path.name}")
         status = int(response.Status)
@@ -137,6 +155,14 @@ class StorageSender:
                 extra={"action": "stored_with_warning"},
             )
         return status
+
+
+def _encoded(path: Path, syntax: UID) -> bytes:
+    """The data set in another transfer syntax without compression. Raises ValueError when it cannot be written."""
+    encoded = encode(dcmread(path), syntax.is_implicit_VR, syntax.is_little_endian)
+    if encoded is None:
+        raise ValueError("it cannot be encoded")  # pynetdicom knows why, and does not tell
+    return encoded
 
 
 def _tags(offending: object) -> tuple[int, ...]:
@@ -179,5 +205,10 @@ def open_storage(
     """
     if len(wishes) > LARGEST_PROPOSAL:
         raise ValueError(f"{len(wishes)} pairs of SOP class and transfer syntax; one association takes 64")
-    with open_association(destination, own_ae_title, storage_contexts(wishes)) as association:
-        yield StorageSender(association, destination)
+    line = StoreLine()
+    opened = [(evt.EVT_CONN_OPEN, line.opened)]
+    with open_association(destination, own_ae_title, storage_contexts(wishes), services=opened) as association:
+        try:
+            yield StorageSender(association, destination, line)
+        finally:
+            line.finish(association)

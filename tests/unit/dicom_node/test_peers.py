@@ -1,5 +1,6 @@
 """What needs no peer: the file's wishes, and the socket's option."""
 
+import os
 import socket
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from dicom_node.associations import application_entity, send_without_delay
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import ObjectRejected, PeerUnreachable
 from dicom_node.storage_scu import LARGEST_PROPOSAL, ContextWish, StorageSender, context_wish, open_storage
-from tests.builders.network import HOST, image_series, saved
+from tests.builders.network import HOST, dataset_bytes, image_series, saved
 
 
 def test_a_file_tells_what_it_needs(tmp_path):
@@ -22,7 +23,14 @@ def test_a_file_tells_what_it_needs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"), [(None, "is gone"), (b"text", "no DICOM file"), (b"", "no DICOM file")]
+    ("content", "problem"),
+    [
+        (None, "is gone"),
+        (b"text", "no DICOM file"),
+        (b"", "no DICOM file"),
+        (bytes(128) + b"DICM", "no DICOM file"),
+        (bytes(128) + b"DICM\x02\x00\x02\x00UI\x04\x001.2\x00", "no DICOM file"),
+    ],
 )
 def test_what_cannot_be_sent_is_rejected(tmp_path, content, problem):
     """A missing file and one that is no DICOM file are told apart."""
@@ -30,6 +38,14 @@ def test_what_cannot_be_sent_is_rejected(tmp_path, content, problem):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ObjectRejected, match=problem):
+        context_wish(path)
+
+
+def test_meta_information_without_a_data_set_is_rejected(tmp_path):
+    """There is nothing to send."""
+    path = saved(image_series()[0], tmp_path)
+    os.truncate(path, path.stat().st_size - len(dataset_bytes(path)))
+    with pytest.raises(ObjectRejected, match="no DICOM file"):
         context_wish(path)
 
 
@@ -41,10 +57,9 @@ def test_an_answer_without_a_status_may_be_tried_again(tmp_path):
     empty = Dataset()
     empty.Status = None
     for response in (Dataset(), empty):
-        association = SimpleNamespace(
-            is_established=True, accepted_contexts=[context], send_c_store=lambda *_, answer=response, **__: answer
-        )
-        sender = StorageSender(association, Destination("x", "X", HOST, 1))
+        association = SimpleNamespace(is_established=True, accepted_contexts=[context])
+        line = SimpleNamespace(store=lambda *_, answer=response: answer)
+        sender = StorageSender(association, Destination("x", "X", HOST, 1), line)
         for told in ("gave no answer", "ended the association"):
             with pytest.raises(PeerUnreachable, match=told) as failure:
                 sender.send(path)
