@@ -94,4 +94,8 @@ class RuntimeSection(Section):
         default=30.0, strict=True, gt=0, le=3600, description="seconds, above 0 and up to 3600", examples=["30"]
     )
     #: What `dicom-node ray-serve` starts on the cluster.
-    replicas: ReplicasSection = ReplicasSection()
+    replicas: ReplicasSection = Field(
+        default=ReplicasSection(),
+        description="a section with any of count, cpus, gpus and requests_at_once",
+        examples=["{count: 4, gpus: 0.25}"],
+    )
