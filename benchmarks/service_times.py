@@ -1,8 +1,8 @@
 """How long the shipped packages take per kind of study, for the simulation: `python -m benchmarks.service_times FILE`.
 
-Each generated study goes through the node's own analysis on one thread. Measured are its forward passes, which a cluster
-may take over, and the rest of the wall time, which stays with the node: reading, preparing, interpreting, encoding. On a
-machine that does something else the figures are too long; the file has the load beside them.
+Each generated study goes through the node's own analysis on one thread. Measured are its forward passes, which a
+cluster may take over, and the rest of the wall time, which stays with the node: reading, preparing, interpreting,
+encoding. On a machine that does something else the figures are too long; the file has the load beside them.
 """
 
 from __future__ import annotations
