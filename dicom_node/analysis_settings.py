@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from dicom_node.cluster_settings import ReplicasSection
 from dicom_node.network_settings import FilePath
 from dicom_node.section import Section
 
@@ -81,4 +82,20 @@ class RuntimeSection(Section):
         default=None,
         description="a folder, or null for compiled/ in node.storage",
         examples=["/srv/dicom-node/compiled"],
+    )
+    #: local: on this machine. ray: by the replicas of a Ray cluster, and on this machine while none answers.
+    executor: Literal["local", "ray"] = Field(default="local", description="local or ray", examples=["ray"])
+    #: Of executor ray. auto: the cluster that this machine is a part of.
+    address: str = Field(
+        default="auto", min_length=1, description="auto, host:port or ray://host:port", examples=["192.0.2.40:6379"]
+    )
+    #: Of executor ray: the longest that one forward pass may take with its way there and back.
+    timeout_seconds: float = Field(
+        default=30.0, strict=True, gt=0, le=3600, description="seconds, above 0 and up to 3600", examples=["30"]
+    )
+    #: What `dicom-node ray-serve` starts on the cluster.
+    replicas: ReplicasSection = Field(
+        default=ReplicasSection(),
+        description="a section with any of count, cpus, gpus and requests_at_once",
+        examples=["{count: 4, gpus: 0.25}"],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import shutil
@@ -15,10 +16,12 @@ from pathlib import Path
 from dicom_node import tls
 from dicom_node.credentials import read_secret
 from dicom_node.domain.audit import Collector
+from dicom_node.domain.cluster import ClusterError, match
 from dicom_node.domain.delivery import Destination, TlsFiles
 from dicom_node.domain.errors import DeliveryError, PeerRefused, SettingsError
 from dicom_node.domain.web import WebDestination
 from dicom_node.peers import echo
+from dicom_node.ray_process import CONNECTS_WITHIN_S, RayProcess
 from dicom_node.research.setup import check_research
 from dicom_node.settings import Settings
 from dicom_node.stow import open_stow
@@ -56,6 +59,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield _port(settings)
     yield from _web(settings.web)
     yield from _models(settings)
+    yield from _cluster(settings)
     yield from _research(settings)
     for name in settings.peers:
         yield _peer(settings.way_out(name), settings.node.ae_title, gets_results=name in settings.outgoing_peers)
@@ -212,6 +216,26 @@ def _model(subject: str, package: Package | BrokenPackage) -> Check:
         return Check(subject, Verdict.FAILED, model.reason)
     card = model.package.card
     return Check(subject, Verdict.OK, f"version {card.version}, sha256 {card.weights_sha256[:12]}")
+
+
+def _cluster(settings: Settings) -> Iterator[Check]:
+    """Nothing, where this machine computes alone; without the cluster it does that all the same."""
+    runtime = settings.runtime
+    if runtime.executor == "local":
+        return
+    packages = settings.library.packages()
+    wanted = {name: package.digest for name, package in packages.items() if isinstance(package, Package)}
+    with contextlib.suppress(CascadeError):  # told above
+        wanted = {name: wanted[name] for name in load_cascade(settings.models.cascade).packages if name in wanted}
+    subject, connection = f"Ray cluster {runtime.address}", RayProcess(runtime.address, runtime.timeout_seconds)
+    try:
+        found = match(wanted, connection.offer(CONNECTS_WITHIN_S))
+    except ClusterError as error:
+        yield Check(subject, Verdict.WARNING, f"{error}; this machine computes meanwhile")
+    else:
+        yield Check(subject, Verdict.WARNING if found.problems else Verdict.OK, found.told)
+    finally:
+        connection.stop()
 
 
 def reached(destination: Destination | WebDestination, own_ae_title: str) -> str:

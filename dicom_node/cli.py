@@ -13,6 +13,7 @@ import typer
 
 from dicom_node import app as composition
 from dicom_node import (
+    cluster_command,
     conformance_command,
     data_commands,
     doctor_command,
@@ -186,6 +187,7 @@ for command in (
     study_commands.rerun,
     study_commands.forget,
     conformance_command.conformance,
+    cluster_command.ray_serve,
     rebuild_command.rebuild,
     doctor_command.doctor,
     pull_command.pull,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
@@ -30,7 +31,8 @@ def build_engine(
     cascade, packages = load_cascade(settings.models.cascade), settings.library.packages()
     torch.set_num_threads(settings.runtime.threads or os.cpu_count() or 1)
     asked = {name: packages[name] for name in cascade.packages if name in packages}
-    shelf = load_all(asked, _compiling(settings))
+    runtime = settings.runtime
+    shelf = load_all(asked, compiling(runtime.engine, runtime.precision, settings.compiled_networks))
     wanted = settings.deliver.profiles if profiles is None else profiles
     for name, model in shelf.items():
         told = model.reason if isinstance(model, BrokenPackage) else f"version {model.package.card.version}"
@@ -45,9 +47,8 @@ def build_engine(
     )
 
 
-def _compiling(settings: Settings) -> Compiling | None:
+def compiling(engine: str, precision: str, folder: Path) -> Compiling | None:
     """None: in torch; also without a folder to keep networks in, since compiling takes longer than a few studies do."""
-    runtime, folder = settings.runtime, settings.compiled_networks
-    if runtime.engine == "torch" or not (folder.is_dir() or folder.parent.is_dir()):
+    if engine == "torch" or not (folder.is_dir() or folder.parent.is_dir()):
         return None
-    return Compiling(Precision(runtime.precision), folder)
+    return Compiling(Precision(precision), folder)

@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 import uuid
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -95,6 +96,7 @@ class WorkerProcess:
 def _main(settings: Settings, connection: Connection) -> None:
     """The process: make the models ready once, then work whenever there is a message."""
     # imported here: torch belongs to this process, the receiving one stays small and starts at once
+    from dicom_node.cluster import cluster_for  # noqa: PLC0415
     from dicom_node.engine import build_engine  # noqa: PLC0415
     from dicom_node.pipeline import analyse_study  # noqa: PLC0415
     from dicom_node.research.setup import spare_time  # noqa: PLC0415
@@ -106,6 +108,8 @@ def _main(settings: Settings, connection: Connection) -> None:
     configure_logging(settings.log.level)
     engine = build_engine(settings)
     store, spool = Store.open(settings.database), Spool(settings.node.storage, settings.receive.minimum_free_bytes)
+    shelf, cluster = cluster_for(engine.shelf, settings, store)
+    engine = replace(engine, shelf=shelf)
     worker = Worker(
         name=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
         store=store,
@@ -125,4 +129,6 @@ def _main(settings: Settings, connection: Connection) -> None:
                 connection.send_bytes(_MESSAGE)
                 connection.recv_bytes()
     finally:
+        if cluster is not None:
+            cluster.stop()
         store.close()

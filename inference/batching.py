@@ -1,0 +1,83 @@
+"""Requests of many studies through one network: one forward pass at a time, and several requests in it if allowed."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inference.models import Network
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Request:
+    pictures: Tensor
+    answer: Future[Any] = field(default_factory=Future)
+
+
+class Batcher:
+    """Called by many threads as the network it is made of, which need not be safe for them.
+
+    `at_once` requests share a forward pass. With 1 every answer is what the network gives to that request alone; with
+    more the last bits may depend on who else asked, since libraries compute batches of different sizes differently.
+    """
+
+    def __init__(self, network: Network, at_once: int) -> None:
+        self._network = network
+        self._at_once = at_once
+        self._waiting: deque[_Request] = deque()
+        self._running = threading.Lock()
+        self._count_lock = threading.Lock()
+        self._unanswered = 0
+
+    @property
+    def unanswered(self) -> int:
+        """Requests that wait or are being answered."""
+        return self._unanswered
+
+    def __call__(self, pictures: Tensor) -> Any:  # noqa: ANN401  # as Network has it
+        """(n, channels, size, size) to the network's answer. Raises what it raises; CancelledError where a request of
+        somebody else broke the pass that both were in."""
+        mine = _Request(pictures)
+        self._count(1)
+        self._waiting.append(mine)
+        try:
+            with self._running:  # whoever gets here first works for those behind
+                while not mine.answer.done():
+                    self._answer_some()
+            return mine.answer.result()
+        finally:
+            self._count(-1)
+
+    def _answer_some(self) -> None:
+        taken = [self._waiting.popleft() for _ in range(min(self._at_once, len(self._waiting)))]
+        try:
+            joined = torch.cat([each.pictures for each in taken]) if len(taken) > 1 else taken[0].pictures
+            answer = self._network(joined)
+            for each, part in zip(taken, _split(answer, [len(each.pictures) for each in taken]), strict=True):
+                each.answer.set_result(part)
+        finally:
+            for each in taken:
+                each.answer.cancel()  # nothing, once it has a result
+
+    def _count(self, change: int) -> None:
+        with self._count_lock:
+            self._unanswered += change
+
+
+def _split(answer: Any, sizes: Sequence[int]) -> Sequence[Any]:  # noqa: ANN401  # as Network has it
+    """The answer to all as the answers to each."""
+    if len(sizes) == 1:
+        return [answer]
+    if isinstance(answer, Mapping):
+        parts = {question: tensor.split(sizes) for question, tensor in answer.items()}
+        return [{question: parts[question][n] for question in parts} for n in range(len(sizes))]
+    if isinstance(answer, Tensor):
+        return list(answer.split(list(sizes)))
+    return list(zip(*(tensor.split(sizes) for tensor in answer), strict=True))
