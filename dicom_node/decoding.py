@@ -1,29 +1,39 @@
-"""Pixels of one instance as numbers: decoded, through the modality LUT, with padding marked, colour as RGB."""
+"""Pixels of one instance as numbers: decoded, through the modality LUT, with padding marked, colour as RGB.
+
+A frame at a time, read from the file where its header ended: nothing is read twice, and no more than a frame is held.
+"""
 
 from __future__ import annotations
 
+import copy
+import io
 import math
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset, dcmread
+from pydicom import DataElement, Dataset, dcmread
+from pydicom.datadict import keyword_for_tag
+from pydicom.encaps import parse_fragments
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
-from pydicom.pixels.utils import get_expected_length, pixel_array
-from pydicom.uid import UID, JPEGLSTransferSyntaxes, RLETransferSyntaxes
+from pydicom.pixels.utils import as_pixel_options, get_expected_length
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGLSTransferSyntaxes, RLETransferSyntaxes
 
 from dicom_node.discretion import names_patient
 from dicom_node.domain.errors import ReadError
 from dicom_node.frames import FrameHeader, frame_count, numbers
 from inference.volume import Window
 
-#: Numbers one instance may decode to: 2^29 float32 are 2 GiB. That is 2,000 slices of 512 x 512 or 220 colour frames
-#: of 1024 x 768; a header that claims more is refused before anything is allocated.
-LARGEST_INSTANCE = 2**29
+#: Numbers one instance may decode to: 12,000 slices of 512 x 512 or 1,300 colour frames of 1024 x 768; and one frame,
+#: which is in memory as a whole: 11,000 x 11,000. A header that claims more is refused before anything is allocated.
+LARGEST_INSTANCE = 3 * 2**30
+LARGEST_FRAME = 2**27
 
 #: Without these no decoder can start (PS3.3 C.7.6.3).
 REQUIRED = {
@@ -61,6 +71,9 @@ DECODING_PLUGINS = {
     **dict.fromkeys(RLETransferSyntaxes, "pydicom"),
 }
 OTHERWISE_DECODED_BY = "pylibjpeg"
+_NO_PIXELS = "carries no pixel data"
+#: Tag of the item that ends encapsulated pixel data, which are little endian always.
+_SEQUENCE_DELIMITER = b"\xfe\xff\xdd\xe0"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,32 +102,105 @@ def refuse_unreadable(header: Dataset) -> None:
             f"states {sizes[0]} frames of {sizes[1]} x {sizes[2]} pixels, more than this node decodes at once"
             f" ({LARGEST_INSTANCE} values)"
         )
+    if math.prod(sizes[1:]) * colours > LARGEST_FRAME:
+        raise ReadError(
+            f"states frames of {sizes[1]} x {sizes[2]} pixels, more than this node decodes at once"
+            f" ({LARGEST_FRAME} values)"
+        )
 
 
-def decode(path: Path, frames: Sequence[FrameHeader]) -> tuple[Picture, ...]:
-    """The frames of the instance at `path`, whose header `refuse_unreadable` let pass.
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """An instance in a file, parsed up to its pixels."""
+
+    path: Path
+    #: With its file meta information.
+    header: Dataset
+    #: Where in the file the header ended: at the element that holds the pixels, if there is one.
+    pixels_at: int
+
+
+def read_header(path: Path) -> Encoded:
+    """Parse a file up to its pixels. What pydicom raises over it passes through."""
+    with path.open("rb") as file:
+        header = dcmread(file, stop_before_pixels=True)
+        return Encoded(path, header, file.tell())
+
+
+def is_bytes(header: Dataset) -> bool:
+    """Whether the pixels come out as whole numbers from 0 to 255: colour of eight bits."""
+    return bool(header.SamplesPerPixel == 3 and header.get("BitsStored") == 8)
+
+
+def decode(instance: Encoded, frames: Sequence[FrameHeader]) -> Iterator[Picture]:
+    """The frames of an instance whose header `refuse_unreadable` let pass, one after the other.
 
     Raises ReadError for what is plainly wrong; what pydicom and its decoders raise over the rest passes through.
     """
-    dataset = dcmread(path)
-    keyword = _pixel_element(dataset)
-    stored = pixel_array(dataset, decoding_plugin=_plugin(dataset.file_meta.TransferSyntaxUID))
-    colours = (3,) if dataset.SamplesPerPixel == 3 else ()
-    stored = stored.reshape(len(frames), dataset.Rows, dataset.Columns, *colours)
-    if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        _to_native_order(dataset)
-        return tuple(_palette_colour(frame, dataset) for frame in stored)
-    if colours:
-        return tuple(_colour(frame, dataset.BitsStored) for frame in stored)
-    return tuple(_grey(pixels, frame, keyword) for pixels, frame in zip(stored, frames, strict=True))
+    header = instance.header
+    with _pixel_data(instance) as (file, keyword, options):
+        transfer_syntax = header.file_meta.TransferSyntaxUID
+        decoded = get_decoder(transfer_syntax).iter_array(
+            file, decoding_plugin=_plugin(transfer_syntax), view_only=True, **options
+        )
+        palette = _in_native_order(header) if header.PhotometricInterpretation == "PALETTE COLOR" else None
+        for (stored, _), frame in zip(decoded, frames, strict=True):
+            if palette is not None:
+                yield _palette_colour(stored, palette)
+            elif header.SamplesPerPixel == 3:
+                yield _colour(stored, header.BitsStored)
+            else:
+                yield _grey(stored, frame, keyword)
 
 
-def _pixel_element(dataset: Dataset) -> str:
-    """The keyword of the element that holds the pixels, after a look at what would make decoding fail or lie."""
-    keyword = next((keyword for keyword in PIXEL_ELEMENTS if dataset.get(keyword)), None)
-    if keyword is None:
-        raise ReadError("carries no pixel data")
-    transfer_syntax = dataset.file_meta.get("TransferSyntaxUID")
+@contextmanager
+def _pixel_data(instance: Encoded) -> Iterator[tuple[BinaryIO, str, dict[str, Any]]]:
+    """The file at the first byte of the pixels, the keyword of their element, and what pydicom must know to decode
+    them; after a look at what would make decoding fail or lie."""
+    header = instance.header
+    with _at_pixels(instance) as (file, keyword, vr, length):
+        _check_decodable(header)
+        if header.file_meta.TransferSyntaxUID.is_encapsulated:
+            _check_whole(file)
+        else:
+            _check_length(header, length)
+        told = {"pixel_vr": vr} if vr else {}
+        yield file, keyword, as_pixel_options(header, pixel_keyword=keyword, **told)
+
+
+@contextmanager
+def _at_pixels(instance: Encoded) -> Iterator[tuple[BinaryIO, str, str, int]]:
+    """A file at the first byte of the pixels; keyword and VR of their element (empty: not stated), and their length."""
+    if instance.header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        whole = dcmread(instance.path)
+        element = next((whole[keyword] for keyword in PIXEL_ELEMENTS if whole.get(keyword)), None)
+        if element is None:
+            raise ReadError(_NO_PIXELS)
+        yield io.BytesIO(element.value), element.keyword, element.VR, len(element.value)
+        return
+    with instance.path.open("rb") as file:
+        file.seek(instance.pixels_at)
+        keyword, vr, length = _element(file, is_little_endian=instance.header.original_encoding[1] is not False)
+        if not length:
+            raise ReadError(_NO_PIXELS)
+        yield file, keyword, vr, min(length, instance.path.stat().st_size - file.tell())
+
+
+def _element(file: BinaryIO, *, is_little_endian: bool) -> tuple[str, str, int]:
+    """Keyword, VR (empty where it is implicit) and length of the element with the pixels (PS3.5 7.1.2, 7.1.3)."""
+    order, start = "<" if is_little_endian else ">", file.read(8)
+    if len(start) < 8:
+        return "", "", 0
+    group, number = struct.unpack(f"{order}HH", start[:4])
+    keyword = keyword_for_tag((group, number))
+    # a length is even, and the first letter of each of these an odd number: they are not taken for one another
+    vr = start[4:6].decode("latin-1") if start[4:6] in (b"OB", b"OW", b"OF", b"OD", b"UN") else ""
+    [length] = struct.unpack(f"{order}L", file.read(4) if vr else start[4:])
+    return keyword, vr, length if keyword in PIXEL_ELEMENTS else 0
+
+
+def _check_decodable(header: Dataset) -> None:
+    transfer_syntax = header.file_meta.get("TransferSyntaxUID")
     if transfer_syntax is None:
         raise ReadError("does not state its transfer syntax")
     try:
@@ -123,12 +209,28 @@ def _pixel_element(dataset: Dataset) -> str:
         raise ReadError(f"is compressed as {transfer_syntax.name}, which this node cannot decode") from error
     if transfer_syntax.is_encapsulated and _plugin(transfer_syntax) not in decoder.available_plugins:
         raise ReadError(f"is compressed as {transfer_syntax.name}; its decoder {_plugin(transfer_syntax)} is missing")
-    if not transfer_syntax.is_encapsulated:
-        held, expected = len(dataset[keyword].value), get_expected_length(dataset)
-        # one byte pads to even length, and some devices pad to whole blocks; twice as much is another picture
-        if not expected <= held < 2 * expected + 2:
-            raise ReadError(f"holds {held} bytes of pixel data where its header asks for {expected}")
-    return keyword
+
+
+def _check_whole(file: BinaryIO) -> None:
+    """See that the fragments have an end (PS3.5 A.4): some decoders make a picture of half a stream, and do not say so.
+    The file stays where it is."""
+    start = file.tell()
+    _, fragments = parse_fragments(file)
+    file.seek(fragments[-1] if fragments else start)
+    _, length = struct.unpack("<LL", file.read(8))
+    file.seek(length if fragments else -8, io.SEEK_CUR)
+    if file.read(len(_SEQUENCE_DELIMITER)) != _SEQUENCE_DELIMITER:
+        raise ReadError("holds pixel data that are cut off")
+    file.seek(start)
+
+
+def _check_length(header: Dataset, held: int) -> None:
+    expected = get_expected_length(header)
+    # one byte pads to even length, and some devices pad to whole blocks; twice as much is another picture
+    if not expected <= held < 2 * expected + 2:
+        raise ReadError(f"holds {held} bytes of pixel data where its header asks for {expected}")
+    if header.PhotometricInterpretation == "YBR_FULL_422" and held >= expected // 2 * 3:
+        raise ReadError("holds colours for every pixel where its header says for every other (YBR_FULL_422)")
 
 
 def is_decodable(transfer_syntax: UID) -> bool:
@@ -145,14 +247,18 @@ def _plugin(transfer_syntax: UID) -> str:
     return DECODING_PLUGINS.get(transfer_syntax, OTHERWISE_DECODED_BY) if transfer_syntax.is_encapsulated else ""
 
 
-def _to_native_order(dataset: Dataset) -> None:
-    """Turn the words of big endian palettes round, which pydicom 3's `apply_color_lut` reads as if little endian."""
-    if dataset.file_meta.TransferSyntaxUID.is_little_endian:
-        return
+def _in_native_order(header: Dataset) -> Dataset:
+    """The header with the words of big endian palettes turned round, which pydicom 3's `apply_color_lut` reads as if
+    little endian; itself where they are not."""
+    if header.file_meta.TransferSyntaxUID.is_little_endian:
+        return header
+    turned = copy.copy(header)
     for colour in ("Red", "Green", "Blue"):
         keyword = f"{colour}PaletteColorLookupTableData"
-        if keyword in dataset:
-            dataset[keyword].value = np.frombuffer(dataset[keyword].value, np.uint16).byteswap().tobytes()
+        if keyword in header:
+            words = np.frombuffer(header[keyword].value, np.uint16).byteswap().tobytes()
+            turned[keyword] = DataElement(header[keyword].tag, header[keyword].VR, words)
+    return turned
 
 
 def _palette_colour(stored: NDArray[Any], dataset: Dataset) -> Picture:
@@ -241,25 +347,3 @@ def _window(frame: FrameHeader) -> Window | None:
     center, width = centers[0], widths[0]
     exact = frame.get("VOILUTFunction") in ("LINEAR_EXACT", "SIGMOID") or width <= 1
     return Window(center, width) if exact else Window(center - 0.5, width - 1)
-
-
-def assemble(pictures: Sequence[Picture], is_inverse: bool) -> tuple[NDArray[np.float32], Window | None]:
-    """Pictures of one stack as `Volume.pixels`, with the window of the middle one, which shows most of the anatomy.
-
-    `is_inverse` (MONOCHROME1) reflects values about the window's centre, or within their range where there is no
-    window, so that brighter is larger. Padding then becomes the smallest value.
-    """
-    pixels = np.stack([picture.pixels for picture in pictures])
-    window = pictures[len(pictures) // 2].window
-    if pixels.ndim == 4:
-        return pixels, None
-    # fmin and fmax pass over NaN; they see a large stack once and copy nothing
-    smallest, largest = np.fmin.reduce(pixels, axis=None), np.fmax.reduce(pixels, axis=None)
-    if np.isnan(smallest):
-        return np.zeros_like(pixels), window
-    if is_inverse:
-        mirror = np.float32(2 * window.center) if window else smallest + largest
-        np.subtract(mirror, pixels, out=pixels)
-        smallest = mirror - largest
-    np.fmax(pixels, smallest, out=pixels)
-    return pixels, window

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from pydicom.misc import is_dicom
 
 from dicom_node.files import files_under
@@ -60,7 +61,7 @@ def _stack(volume: Volume, subject: str, source: str) -> Example:
         "source": source,
     }
     name = f"{volume.series_instance_uid} {volume.stack_number}"
-    return Example(name, subject, split_of(subject), labels, lambda: Stack(volume.pixels))
+    return Example(name, subject, split_of(subject), labels, lambda: Stack(np.asarray(volume.pixels)))
 
 
 def _left_out(name: str, subject: str, reason: str) -> Example:

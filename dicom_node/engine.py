@@ -38,7 +38,11 @@ def build_engine(
         told = model.reason if isinstance(model, BrokenPackage) else f"version {model.package.card.version}"
         _LOGGER.info("Model package %s: %s", name, told, extra={"action": "model_ready"})
     return Engine(
-        load=LoadSettings(secondary_capture=settings.load.secondary_capture),
+        load=LoadSettings(
+            settings.load.secondary_capture,
+            threads=settings.runtime.threads or os.cpu_count() or 1,
+            scratch=settings.node.storage / "scratch" if settings.node.storage.is_dir() else None,
+        ),
         cascade=cascade,
         shelf=shelf,
         equipment=equipment_of(settings.node.ae_title),

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 
-from dicom_node.decoding import Picture, assemble, decode, refuse_unreadable
-from dicom_node.discretion import is_uid, names_patient
+from dicom_node.decoding import read_header
+from dicom_node.discretion import is_uid
 from dicom_node.domain.errors import ReadError
-from dicom_node.frames import frame_headers, is_slice_without_place, numbers, stack_frames
+from dicom_node.frames import numbers
+from dicom_node.scratch import IN_MEMORY, Scratch
 from dicom_node.selection import (
     NO_MAJORITY,
     OTHER_PATIENT,
@@ -23,10 +24,10 @@ from dicom_node.selection import (
     is_image,
     reasons_to_leave_out,
 )
-from dicom_node.stacks import Stack, StackFrame, split_into_stacks
+from dicom_node.series import Source, volumes_of_series
 from dicom_node.unreadable import UNREADABLE, explained
 from inference.findings import Exclusion
-from inference.volume import FrameReference, Stated, Volume
+from inference.volume import Volume
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,12 @@ class LoadSettings:
 
     #: Secondary captures are screenshots more often than pictures of the patient.
     secondary_capture: Literal["ignore", "analyse"] = "ignore"
+    #: How many files are decoded at a time.
+    threads: int = 1
+    #: Where the pixels of a large study are kept while it is analysed; None: where the system has its temporary files.
+    scratch: Path | None = None
+    #: What a study's pixels may take in memory, in bytes, before they go there.
+    in_memory: int = IN_MEMORY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,46 +56,21 @@ class LoadedStudy:
     headers: Mapping[str, Dataset]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Source:
-    """One parsed file."""
-
-    path: Path
-    header: Dataset
-    sop_instance_uid: str
-    sop_class_uid: str
-    series_instance_uid: str
-    study_instance_uid: str
-
-    def excluded(self, reason: str, *, is_loss: bool = False) -> Exclusion:
-        uid = self.sop_instance_uid or self.path.stem
-        return Exclusion(uid, self.sop_class_uid, self.series_instance_uid, reason, is_loss)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Instance:
-    """One decoded instance: its frames, and their pictures in the same order."""
-
-    source: _Source
-    frames: tuple[StackFrame, ...]
-    pictures: tuple[Picture, ...]
-
-
 def load_study(study_instance_uid: str, paths: Sequence[Path], settings: LoadSettings) -> LoadedStudy:
     """Read the files of one study; the result does not depend on the order of `paths`.
 
     Nothing about a file raises: what is unreadable, of another patient, or not worth analysing is an Exclusion that
     says why. When no patient has more than half of the images, nothing is analysed and `headers` is empty.
+    Raises StoreError when there is no room for the pixels of a study too large for memory.
     """
     sources, exclusions = _read_headers(study_instance_uid, paths)
     ours, strangers = _of_one_patient(sources)
     chosen, left_out = _choose(ours, settings)
-    volumes: list[Volume] = []
+    volumes, scratch = list[Volume](), Scratch(settings.scratch, settings.in_memory)
     for series in _by_series(chosen):
-        instances, broken = _decode_series(series)
-        found, unstackable = _volumes(study_instance_uid, instances)
+        found, unstackable = volumes_of_series(series, scratch, settings.threads)
         volumes += found
-        left_out += broken + unstackable
+        left_out += unstackable
     exclusions += strangers + left_out
     for exclusion in exclusions:
         logger.info(
@@ -101,9 +83,9 @@ def load_study(study_instance_uid: str, paths: Sequence[Path], settings: LoadSet
     return LoadedStudy(tuple(volumes), tuple(exclusions), headers)
 
 
-def _read_headers(study_instance_uid: str, paths: Sequence[Path]) -> tuple[list[_Source], list[Exclusion]]:
+def _read_headers(study_instance_uid: str, paths: Sequence[Path]) -> tuple[list[Source], list[Exclusion]]:
     """Headers of the study's instances; files that are none of them excluded."""
-    sources: dict[str, _Source] = {}
+    sources: dict[str, Source] = {}
     exclusions = []
     for path in sorted(paths):
         try:
@@ -121,16 +103,16 @@ def _read_headers(study_instance_uid: str, paths: Sequence[Path]) -> tuple[list[
     return list(sources.values()), exclusions
 
 
-def _read_header(path: Path) -> _Source:
+def _read_header(path: Path) -> Source:
     with explained("cannot be parsed as a DICOM file"):
         try:
-            header = dcmread(path, stop_before_pixels=True)
+            encoded = read_header(path)
         except InvalidDicomError as error:
             raise ReadError("is not a DICOM file (PS3.10): it has no DICM prefix") from error
+        header = encoded.header
         _drop_undecodable(header)
-        return _Source(
-            path,
-            header,
+        return Source(
+            encoded,
             sop_instance_uid=_uid(header, "SOPInstanceUID"),
             sop_class_uid=_uid(header, "SOPClassUID"),
             series_instance_uid=_uid(header, "SeriesInstanceUID"),
@@ -156,7 +138,7 @@ def _uid(header: Dataset, keyword: str) -> str:
     return str(value) if isinstance(value, str) and is_uid(value) else ""
 
 
-def _not_of_study(source: _Source, study_instance_uid: str) -> str | None:
+def _not_of_study(source: Source, study_instance_uid: str) -> str | None:
     stated = {
         "SOP Instance UID (0008,0018)": source.sop_instance_uid,
         "SOP Class UID (0008,0016)": source.sop_class_uid,
@@ -171,7 +153,7 @@ def _not_of_study(source: _Source, study_instance_uid: str) -> str | None:
     return None
 
 
-def _of_one_patient(sources: Sequence[_Source]) -> tuple[list[_Source], list[Exclusion]]:
+def _of_one_patient(sources: Sequence[Source]) -> tuple[list[Source], list[Exclusion]]:
     belongs = belong_to_study_patient([source.header for source in sources])
     ours = [source for source, is_ours in zip(sources, belongs, strict=True) if is_ours]
     reason = OTHER_PATIENT if ours else NO_MAJORITY
@@ -179,7 +161,7 @@ def _of_one_patient(sources: Sequence[_Source]) -> tuple[list[_Source], list[Exc
     return ours, strangers
 
 
-def _choose(sources: Sequence[_Source], settings: LoadSettings) -> tuple[list[_Source], list[Exclusion]]:
+def _choose(sources: Sequence[Source], settings: LoadSettings) -> tuple[list[Source], list[Exclusion]]:
     reasons = reasons_to_leave_out(
         [source.header for source in sources],
         analyse_secondary_captures=settings.secondary_capture == "analyse",
@@ -191,95 +173,10 @@ def _choose(sources: Sequence[_Source], settings: LoadSettings) -> tuple[list[_S
     )
 
 
-def _by_series(sources: Iterable[_Source]) -> list[list[_Source]]:
+def _by_series(sources: Iterable[Source]) -> list[list[Source]]:
     """Sources of each series, series in the order of their numbers."""
-    series: dict[tuple[float, str], list[_Source]] = defaultdict(list)
+    series: dict[tuple[float, str], list[Source]] = defaultdict(list)
     for source in sources:
         number = numbers(source.header.get("SeriesNumber"), 1)
         series[number[0] if number else 0.0, source.series_instance_uid].append(source)
     return [series[key] for key in sorted(series)]
-
-
-def _decode_series(sources: Sequence[_Source]) -> tuple[list[_Instance], list[Exclusion]]:
-    instances, exclusions = [], []
-    for source in sources:
-        try:
-            instances.append(_decode_instance(source))
-        except ReadError as error:
-            exclusions.append(source.excluded(str(error), is_loss=True))
-    if all(_lacks_place(instance) for instance in instances):
-        return instances, exclusions
-    placed = [instance for instance in instances if not _lacks_place(instance)]
-    exclusions += [
-        instance.source.excluded(
-            "does not say where it lies (Image Position and Orientation (Patient)), as other images of its series do"
-        )
-        for instance in instances
-        if _lacks_place(instance)
-    ]
-    return placed, exclusions
-
-
-def _lacks_place(instance: _Instance) -> bool:
-    return is_slice_without_place(instance.source.header, instance.frames[0])
-
-
-def _decode_instance(source: _Source) -> _Instance:
-    with explained("has attributes that cannot be made sense of"):
-        refuse_unreadable(source.header)
-        headers = frame_headers(source.header)
-        frames = stack_frames(source.header, headers)
-    with explained("has pixel data that cannot be decoded as its header says"):
-        return _Instance(source, frames, decode(source.path, headers))
-
-
-def _volumes(study_instance_uid: str, instances: Sequence[_Instance]) -> tuple[list[Volume], list[Exclusion]]:
-    """The stacks of one series as volumes."""
-    pictures = {
-        frame.reference: picture
-        for instance in instances
-        for frame, picture in zip(instance.frames, instance.pictures, strict=True)
-    }
-    sources = {instance.source.sop_instance_uid: instance.source for instance in instances}
-    volumes, exclusions = [], []
-    for number, stack in enumerate(split_into_stacks([f for i in instances for f in i.frames]), start=1):
-        source = sources[stack.frames[0].reference.sop_instance_uid]
-        try:
-            volumes.append(_volume(study_instance_uid, source, number, stack, pictures))
-        except ReadError as error:
-            uids = dict.fromkeys(frame.reference.sop_instance_uid for frame in stack.frames)
-            exclusions += [sources[uid].excluded(str(error), is_loss=True) for uid in uids]
-    return volumes, exclusions
-
-
-def _told(header: Dataset, keyword: str) -> str:
-    """What a header says of an image, as it may stand in a reason; where it names the patient it says nothing."""
-    text = str(header.get(keyword) or "").strip()
-    return "" if names_patient(text, header) else text
-
-
-def _volume(
-    study_instance_uid: str,
-    source: _Source,
-    number: int,
-    stack: Stack,
-    pictures: Mapping[FrameReference, Picture],
-) -> Volume:
-    grid = stack.frames[0].grid
-    references = tuple(frame.reference for frame in stack.frames)
-    with explained("is part of a stack too large for this machine's memory"):
-        pixels, window = assemble([pictures[reference] for reference in references], grid.kind == "inverse grey")
-    return Volume(
-        study_instance_uid=study_instance_uid,
-        series_instance_uid=source.series_instance_uid,
-        pixels=pixels,
-        frames=references,
-        affine=stack.affine,
-        pixel_spacing_mm=grid.pixel_spacing_mm,
-        slice_spacing_mm=stack.slice_spacing_mm,
-        even_spacing=stack.even_spacing,
-        window=window,
-        stated=Stated(_told(source.header, "Modality"), _told(source.header, "BodyPartExamined").upper()),
-        stack_number=number,
-        stack_label=stack.label,
-    )

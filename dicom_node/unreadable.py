@@ -38,8 +38,18 @@ UNREADABLE: tuple[type[Exception], ...] = (
 def explained(problem: str) -> Iterator[None]:
     """Raise a foreign error from the block as `ReadError(problem)`, and keep pydicom silent meanwhile.
 
-    Warnings and log records of pydicom quote values of the data set, so that they could carry patient data; what
-    matters of them is in the reason. The reason names the error's class and never its text, for the same reason.
+    The reason names the error's class and never its text, which may carry patient data.
+    """
+    with silent(), reasoned(problem):
+        yield
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Keep pydicom silent, in all threads: enter it in one of them only.
+
+    Its warnings and log records quote values of the data set, so that they could carry patient data; what matters of
+    them is in the reason.
     """
     pydicom_log = logging.getLogger("pydicom")
     propagate, pydicom_log.propagate = pydicom_log.propagate, False
@@ -47,7 +57,14 @@ def explained(problem: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except UNREADABLE as error:
-        raise ReadError(f"{problem} ({type(error).__name__})") from error
     finally:
         pydicom_log.propagate = propagate
+
+
+@contextmanager
+def reasoned(problem: str) -> Iterator[None]:
+    """`explained` for a thread of several, while another keeps them `silent`."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise ReadError(f"{problem} ({type(error).__name__})") from error

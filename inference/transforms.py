@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,10 +15,13 @@ from torch.nn import functional
 
 from inference import filters
 from inference.cards import Preparation
-from inference.volume import Window
+from inference.quantiles import between, percentiles
+from inference.volume import Pixels, Window
 
 #: ITU-R BT.601 luma, as PS3.3 C.7.6.3.1.2 uses for YBR_FULL.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+#: Values of a stack that are worked on at a time: 128 MB as float32.
+_VALUES_AT_ONCE = 1 << 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +66,51 @@ def _resize(pictures: Tensor, rows: int, columns: int) -> Tensor:
     return functional.interpolate(pictures, (rows, columns), mode="bilinear", align_corners=False, antialias=True)
 
 
-def _range(grey: NDArray[np.float32], window: Window | None, preparation: Preparation) -> tuple[float, float]:
+def _at_hand(pixels: Pixels) -> Pixels:
+    """A stack as it is best gone through several times: grey, if it is in memory."""
+    return pixels @ LUMA if isinstance(pixels, np.ndarray) and pixels.ndim == 4 else pixels
+
+
+def _parts(pixels: Pixels) -> Iterator[NDArray[np.float32]]:
+    """A stack as grey (slices, row, column), so many slices at a time that they take little memory."""
+    at_once = max(1, _VALUES_AT_ONCE // math.prod(pixels.shape[1:]))
+    for first in range(0, len(pixels), at_once):
+        some = pixels[first : first + at_once]
+        yield some @ LUMA if pixels.ndim == 4 else some
+
+
+def _range(pixels: Pixels, window: Window | None, preparation: Preparation) -> tuple[float, float]:
     """The values that become 0 and 1."""
     if preparation.window is not None:
         fixed = Window(preparation.window.center, preparation.window.width)
         return fixed.lower, fixed.upper
-    if preparation.use_window and window is not None:
-        grey = np.clip(grey, window.lower, window.upper)
-    low, high = np.percentile(grey, (preparation.lower_percentile, preparation.upper_percentile))
+    bounds = (window.lower, window.upper) if preparation.use_window and window is not None else (-np.inf, np.inf)
+    wanted = (preparation.lower_percentile, preparation.upper_percentile)
+    # a window changes no order: to clip the few values that count is to clip them all
+    found = percentiles(partial(_parts, pixels), math.prod(pixels.shape[:3]), wanted)
+    low, high = (between(np.clip(pair, *bounds), weight) for pair, weight in found)
     if high <= low:  # nearly everything has one value: only the extremes can tell anything apart
-        return float(grey.min()), float(grey.max())
-    return float(low), float(high)
+        ends = [(part.min(), part.max()) for part in _parts(pixels)]
+        darkest, brightest = np.clip(np.array([min(e[0] for e in ends), max(e[1] for e in ends)]), *bounds)
+        return float(darkest), float(brightest)
+    return low, high
 
 
-def to_unit(pixels: NDArray[np.float32], window: Window | None, preparation: Preparation) -> NDArray[np.float32]:
+def to_unit(pixels: Pixels, window: Window | None, preparation: Preparation) -> NDArray[np.float32]:
     """A stack (slice, row, column[, RGB]) as grey 0..1 (slice, row, column): window if asked for, then percentiles,
     then the filters that are asked for."""
-    grey = pixels @ LUMA if pixels.ndim == 4 else pixels
-    low, high = _range(grey, window, preparation)
-    unit: NDArray[np.float32] = np.clip((grey - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    pixels = _at_hand(pixels)
+    between_which = _range(pixels, window, preparation)
+    return np.concatenate([_unit(part, between_which, preparation) for part in _parts(pixels)])
+
+
+def _unit(
+    grey: NDArray[np.float32], between_which: tuple[float, float], preparation: Preparation
+) -> NDArray[np.float32]:
+    low, high = between_which
+    unit: NDArray[np.float32] = grey - np.float32(low)
+    unit /= np.float32(max(high - low, 1e-6))
+    np.clip(unit, 0, 1, out=unit)
     if preparation.denoise:
         unit = filters.denoised(unit)
     if preparation.equalise:
@@ -113,7 +145,15 @@ def standardise(square: Tensor, preparation: Preparation) -> Tensor:
     return (square - mean) / std
 
 
-def prepare(pixels: NDArray[np.float32], window: Window | None, preparation: Preparation) -> tuple[Tensor, Placement]:
-    """The whole way: (slice, row, column[, RGB]) to (slice, channels, size, size) float32, and the way back."""
-    square, placement = place(to_unit(pixels, window, preparation), preparation.size)
-    return standardise(square, preparation), placement
+def prepare(pixels: Pixels, window: Window | None, preparation: Preparation) -> tuple[Tensor, Placement]:
+    """The whole way: (slice, row, column[, RGB]) to (slice, channels, size, size) float32, and the way back.
+
+    Of a long stack some slices at a time, so that only what comes out is in memory as a whole.
+    """
+    pixels = _at_hand(pixels)
+    between_which = _range(pixels, window, preparation)
+    squares = []
+    for part in _parts(pixels):
+        square, placement = place(_unit(part, between_which, preparation), preparation.size)
+        squares.append(standardise(square, preparation))
+    return (squares[0] if len(squares) == 1 else torch.cat(squares)), placement

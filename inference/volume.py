@@ -5,10 +5,37 @@ A Volume never knows a DICOM data set; the reader fills it and the encoders read
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+
+
+class StoredPixels(Protocol):
+    """Pixels that are not in memory: like an array with the axes of `Volume.pixels` they have a shape, and slices that
+    are float32 arrays. `numpy.asarray` has all of them in memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(slices, rows, columns), or (slices, rows, columns, 3)."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+
+    def __len__(self) -> int:
+        """Number of slices."""
+
+    def __getitem__(self, which: int | slice | Sequence[int], /) -> NDArray[np.float32]:
+        """One slice, or several as a stack."""
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[np.float32]:
+        """All slices."""
+
+
+Pixels = NDArray[np.float32] | StoredPixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +82,7 @@ class Volume:
 
     `pixels` is float32 with axes (slice, row, column), or (slice, row, column, RGB) for colour.
     Grey values are the modality's own (HU for CT), brighter is larger (MONOCHROME1 is already reflected),
-    padding holds the smallest value. Colour is 0..255.
+    padding holds the smallest value. Colour is 0..255. Those of a large study are on disk: read slices, not all.
 
     `affine` maps (slice, row, column, 1) indices of pixel centres to patient coordinates in mm
     (LPS, PS3.3 C.7.6.2.1.1), or is None when the source states no geometry. Slices are evenly spaced
@@ -64,7 +91,7 @@ class Volume:
 
     study_instance_uid: str
     series_instance_uid: str
-    pixels: NDArray[np.float32]
+    pixels: Pixels
     frames: tuple[FrameReference, ...]
     affine: NDArray[np.float64] | None = None
     #: Distance between rows, distance between columns, in mm (PS3.3 10.7.1.3); some radiographs have it, and no affine.

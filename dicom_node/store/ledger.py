@@ -47,9 +47,9 @@ class Ledger:
             "add_event", study_instance_uid=study_instance_uid, job_id=job_id, action=action, reason=reason, now=now
         )
 
-    def _event_once(self, study_instance_uid: str, action: str, reason: str, now: float) -> None:
-        """Of what others may repeat as often as they like: a PACS that sends all of it every night fills no disk."""
-        self._run("add_event_once", study_instance_uid=study_instance_uid, action=action, reason=reason, now=now)
+    def _duplicate_once(self, study_instance_uid: str, reason: str, now: float) -> None:
+        """Others may send again as often as they like: a PACS that sends all of it every night fills no disk."""
+        self._run("add_duplicate_once", study_instance_uid=study_instance_uid, reason=reason, now=now)
 
     def _job(self, job_id: int) -> Row:
         job = self._row("job_by_id", job_id=job_id)

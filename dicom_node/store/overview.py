@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.status import Event, StudyHistory, StudyStatus
@@ -16,13 +17,14 @@ class Overview(Research):
     def studies(self, limit: int | None = None) -> tuple[StudyStatus, ...]:
         """How every study stands, the newest `limit` or all, newest first."""
         with self._database.snapshot():
-            return self._statuses(None, limit)
+            newest = self._run("newest_studies", most=-1 if limit is None else limit)
+            return self._statuses([row["study_instance_uid"] for row in newest])
 
     def history(self, study: str) -> StudyHistory:
         """One study in full, named by its UID or the beginning of it. Raises StoreError when there is no such study."""
         with self._database.snapshot():
             uid = self._find(study)
-            statuses = self._statuses(uid, None)
+            statuses = self._statuses([uid])
             if not statuses:
                 raise StoreError(
                     f"all that came of study {uid} contradicts other studies; it is kept in conflicts/{uid}"
@@ -37,7 +39,7 @@ class Overview(Research):
         """What happened to a study, in order."""
         return tuple(map(rows.event_of, self._run("events_of_study", study_instance_uid=study_instance_uid)))
 
-    def _statuses(self, only: str | None, limit: int | None) -> tuple[StudyStatus, ...]:
-        found = self._run("studies", only=only, most=-1 if limit is None else limit)
+    def _statuses(self, studies: Sequence[str]) -> tuple[StudyStatus, ...]:
+        found = self._run("studies", studies=json.dumps(studies))
         job_ids = json.dumps([row["job_id"] for row in found])
         return rows.statuses_of(found, self._run("deliveries_of_jobs", job_ids=job_ids))

@@ -51,6 +51,7 @@ MIGRATIONS = (
     "0007_refused_classes.sql",
     "0008_audit.sql",
     "0009_research.sql",
+    "0010_many_studies.sql",
 )
 
 
@@ -231,7 +232,7 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Clo
             return Receipt.NEW
         if first["digest"] == instance.digest:
             reason = f"{instance.sop_instance_uid} came again from {calling_ae}"
-            self._event_once(instance.study_instance_uid, Receipt.DUPLICATE, reason, now)
+            self._duplicate_once(instance.study_instance_uid, reason, now)
             return Receipt.DUPLICATE
         columns = rows.instance_columns(instance)
         if self._run("add_conflict", **columns, calling_ae_title=calling_ae, now=now):

@@ -37,7 +37,7 @@ WHERE state = 'pending' AND due_at <= :now AND NOT EXISTS (
     SELECT 1 FROM delivery AS ahead
     WHERE ahead.job_id = delivery.job_id AND ahead.peer = delivery.peer AND ahead.delivery_id < delivery.delivery_id
       AND ahead.state = 'pending' AND ahead.due_at > :now
-) ORDER BY delivery_id;
+) ORDER BY +delivery_id; -- sorted afterwards: by the number itself all that ever arrived would be looked at
 
 -- name: postpone_delivery
 -- One try more, later.

@@ -5,11 +5,11 @@
 INSERT INTO event (at, study_instance_uid, job_id, action, reason)
 VALUES (:now, :study_instance_uid, :job_id, :action, :reason);
 
--- name: add_event_once
--- Something happened to a study that may happen any number of times: the first time is told.
+-- name: add_duplicate_once
+-- An object came again, as it may any number of times: the first time is told.
 INSERT INTO event (at, study_instance_uid, job_id, action, reason)
-SELECT :now, :study_instance_uid, NULL, :action, :reason WHERE NOT EXISTS (
-    SELECT 1 FROM event WHERE study_instance_uid = :study_instance_uid AND action = :action AND reason = :reason
+SELECT :now, :study_instance_uid, NULL, 'duplicate', :reason WHERE NOT EXISTS (
+    SELECT 1 FROM event WHERE study_instance_uid = :study_instance_uid AND action = 'duplicate' AND reason = :reason
 );
 
 -- name: instance_by_uid
@@ -92,10 +92,9 @@ UPDATE job SET finished_at = :now WHERE job_id = :job_id;
 
 -- name: studies_receiving
 -- Studies that are still arriving, as the settling decision sees them, the most urgent first.
-SELECT job.study_instance_uid, opened_at, last_image_at, urgency,
-       (SELECT count(*) FROM instance
-        WHERE instance.study_instance_uid = job.study_instance_uid AND kind = 'image') AS image_count
-FROM job WHERE state = 'receiving' ORDER BY urgency DESC, opened_at, job_id;
+SELECT study_instance_uid, opened_at, last_image_at, urgency, image_count
+FROM job JOIN study USING (study_instance_uid) WHERE state = 'receiving'
+ORDER BY urgency DESC, opened_at, job_id;
 
 -- name: senders_of_studies_receiving
 -- Who has sent images of these studies, and how much else; what this node made itself does not count.

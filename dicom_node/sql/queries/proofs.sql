@@ -9,9 +9,9 @@ ON CONFLICT DO NOTHING;
 
 -- name: await_no_proofs
 -- Of peers that are not in the JSON array nothing is to be proved any more.
-DELETE FROM unproven WHERE delivery_id IN (
-    SELECT delivery_id FROM delivery WHERE peer NOT IN (SELECT value FROM json_each(:proving))
-);
+DELETE FROM unproven WHERE (
+    SELECT peer FROM delivery WHERE delivery.delivery_id = unproven.delivery_id
+) NOT IN (SELECT value FROM json_each(:proving));
 
 -- name: unproven_due
 -- What a peer may be asked for now, and what it was asked for and has not reported on in time; the oldest first. A job

@@ -7,7 +7,7 @@ WHERE study_instance_uid = :study_instance_uid AND state = 'running' AND lease_u
 
 -- name: study_counts
 -- How much there is of a study.
-SELECT (SELECT count(*) FROM instance WHERE study_instance_uid = :study_instance_uid) AS instances,
+SELECT coalesce((SELECT instance_count FROM study WHERE study_instance_uid = :study_instance_uid), 0) AS instances,
        (SELECT count(*) FROM result JOIN job USING (job_id) WHERE study_instance_uid = :study_instance_uid) AS results,
        (SELECT count(*) FROM event WHERE study_instance_uid = :study_instance_uid) AS events;
 
@@ -38,10 +38,12 @@ DELETE FROM result WHERE job_id IN (SELECT job_id FROM job WHERE study_instance_
 
 -- name: forget_events
 -- All events of a study, and those of other studies that name an object of it: a conflict's reason begins with its UID.
-DELETE FROM event WHERE study_instance_uid = :study_instance_uid OR (
-    action = 'conflict' AND substr(reason, 1, instr(reason, ' ') - 1) IN (
-        SELECT sop_instance_uid FROM instance WHERE study_instance_uid = :study_instance_uid
-    )
+-- The plus takes the column's type from the comparison, which keeps it from the index otherwise.
+DELETE FROM event WHERE event_id IN (
+    SELECT event_id FROM event WHERE study_instance_uid = :study_instance_uid
+    UNION SELECT event_id FROM instance CROSS JOIN event
+        ON action = 'conflict' AND substr(reason, 1, instr(reason, ' ') - 1) = +sop_instance_uid
+    WHERE instance.study_instance_uid = :study_instance_uid
 );
 
 -- name: forget_conflicts
@@ -64,14 +66,11 @@ DELETE FROM instance WHERE study_instance_uid = :study_instance_uid;
 -- is on its way or dead, or sent to a peer of the JSON array `proving` that has not proved to keep it, no research copy is
 -- to be made. An older job that was held or failed does not count: the newest saw all that it saw. A study
 -- of which no image came has no job, and nothing to wait for. The one that has been left alone for longest comes first.
-SELECT study.study_instance_uid, max(received_at, coalesce(finished_at, received_at)) AS last_at
-FROM (
-    SELECT study_instance_uid, max(received_at) AS received_at FROM instance
-    WHERE study_instance_uid = coalesce(:only, study_instance_uid) GROUP BY study_instance_uid
-) AS study LEFT JOIN (
-    SELECT study_instance_uid, max(finished_at) AS finished_at FROM job GROUP BY study_instance_uid
-) AS work USING (study_instance_uid)
-WHERE NOT EXISTS (
+-- A UID is digits and dots, and a colon sorts behind both: `only` narrows the range to one.
+SELECT study_instance_uid, max(last_received_at, coalesce(
+    (SELECT max(finished_at) FROM job WHERE job.study_instance_uid = study.study_instance_uid), last_received_at
+)) AS last_at
+FROM study WHERE study_instance_uid BETWEEN coalesce(:only, '') AND coalesce(:only, ':') AND NOT EXISTS (
     SELECT 1 FROM job WHERE job.study_instance_uid = study.study_instance_uid AND (
         job.state NOT IN ('done', 'held', 'failed')
         OR job.state <> 'done' AND NOT EXISTS (
@@ -86,4 +85,4 @@ WHERE NOT EXISTS (
 ) AND NOT EXISTS (
     SELECT 1 FROM research_copy
     WHERE research_copy.study_instance_uid = study.study_instance_uid AND research_copy.state = 'wanted'
-) ORDER BY last_at, study.study_instance_uid;
+) ORDER BY last_at, study_instance_uid;

@@ -1,13 +1,21 @@
 """Stored bytes become the modality's numbers: look-up tables, windows, reflection, padding and colour."""
 
 import numpy as np
-import pydicom
 import pytest
 from pydicom import Dataset
 from pydicom.pixels import convert_color_space, pixel_array
-from pydicom.uid import MPEG2MPML, ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import (
+    MPEG2MPML,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
-from dicom_node.decoding import LARGEST_INSTANCE, Picture, assemble, decode, refuse_unreadable
+from dicom_node.assembling import Assembly
+from dicom_node.decoding import LARGEST_FRAME, LARGEST_INSTANCE, Picture, decode, read_header, refuse_unreadable
 from dicom_node.domain.errors import ReadError
 from dicom_node.frames import frame_headers
 from inference.volume import Window
@@ -23,9 +31,9 @@ def numbers_of(tmp_path):
     def through_file(dataset):
         path = tmp_path / "image.dcm"
         dataset.save_as(path, enforce_file_format=True)
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-        refuse_unreadable(header)
-        return decode(path, frame_headers(header))
+        instance = read_header(path)
+        refuse_unreadable(instance.header)
+        return tuple(decode(instance, frame_headers(instance.header)))
 
     return through_file
 
@@ -264,6 +272,7 @@ def test_overlong_rle_does_not_panic(numbers_of):
         ({"PhotometricInterpretation": "CMYK"}, "CMYK"),
         ({"Rows": 60000, "Columns": 60000}, f"{LARGEST_INSTANCE} values"),
         ({"NumberOfFrames": 2**30}, "decodes at once"),
+        ({"Rows": 20000, "Columns": 20000}, f"{LARGEST_FRAME} values"),
         ({"PixelData": None}, "no pixel data"),
         ({"PixelData": b""}, "no pixel data"),
         ({"PixelData": bytes(6)}, "holds 6 bytes of pixel data where its header asks for 8"),
@@ -279,8 +288,41 @@ def test_impossible_images_are_refused_with_the_reason(numbers_of, attributes, r
 def test_pixel_data_padded_to_a_block_is_read(numbers_of):
     """Some bytes too many do no harm."""
     stored = np.array([[1, 2], [3, 4]], dtype=np.uint16)
-    with pytest.warns(UserWarning, match="excess padding"):
-        [picture] = numbers_of(image(stored, PixelData=stored.tobytes() + bytes(6)))
+    [picture] = numbers_of(image(stored, PixelData=stored.tobytes() + bytes(6)))
+    assert picture.pixels.tolist() == stored.tolist()
+
+
+def test_a_stream_that_is_cut_off_is_refused(tmp_path):
+    """Also where its decoder would make a picture of what there is."""
+    dataset = image(np.random.default_rng(5).integers(0, 4096, (64, 48), np.uint16))
+    dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
+    path = tmp_path / "cut.dcm"
+    dataset.save_as(path, enforce_file_format=True)
+    path.write_bytes(path.read_bytes()[:-100])
+    instance = read_header(path)
+    with pytest.raises(ReadError, match="cut off"):
+        tuple(decode(instance, frame_headers(instance.header)))
+
+
+def test_a_file_is_read_on_where_its_header_ended(tmp_path, monkeypatch):
+    """Nothing is parsed twice: the header that was read is the one that counts."""
+    stored = np.arange(6, dtype=np.uint16).reshape(2, 3)
+    path = tmp_path / "image.dcm"
+    image(stored).save_as(path, enforce_file_format=True)
+    instance = read_header(path)
+    monkeypatch.delattr("dicom_node.decoding.dcmread")
+    [picture] = decode(instance, frame_headers(instance.header))
+    assert picture.pixels.tolist() == stored.tolist()
+
+
+@pytest.mark.parametrize("transfer_syntax", [DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_pixels_are_found_however_the_file_is_encoded(numbers_of, transfer_syntax):
+    """Deflated as a whole, or without value representations."""
+    stored = np.arange(6, dtype=np.uint16).reshape(2, 3)
+    dataset = image(stored)
+    dataset.file_meta.TransferSyntaxUID = transfer_syntax
+    dataset["PixelData"].VR = "OW"
+    [picture] = numbers_of(dataset)
     assert picture.pixels.tolist() == stored.tolist()
 
 
@@ -296,6 +338,15 @@ def test_unknown_compression_is_named(numbers_of):
 def picture(*values, window=None):
     """One row of grey values."""
     return Picture(np.array([values], dtype=np.float32), window)
+
+
+def assemble(pictures, *, is_inverse):
+    """The pictures of one stack put at their places, the last one first."""
+    shape = (len(pictures), *pictures[0].pixels.shape)
+    assembly = Assembly(np.empty(shape, np.float32), is_inverse=is_inverse)
+    for place, each in reversed(list(enumerate(pictures))):
+        assembly.put(place, each)
+    return assembly.finished()
 
 
 def test_padding_takes_the_smallest_value_after_reflection():

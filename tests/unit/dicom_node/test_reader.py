@@ -14,6 +14,7 @@ import pytest
 from pydicom.uid import BasicTextSRStorage, UltrasoundMultiFrameImageStorage
 
 from dicom_node.reader import LoadSettings, load_study
+from dicom_node.scratch import FilePixels
 from dicom_node.selection import NO_MAJORITY, OTHER_PATIENT
 from inference.volume import Stated
 from tests.builders.datasets import (
@@ -96,6 +97,42 @@ def test_headers_come_without_pixels_and_with_file_meta(load):
         "is a localizer, made to plan other images",
         "is not an image (Basic Text SR Storage)",
     ]
+
+
+def test_several_threads_and_a_file_make_no_difference(load, tmp_path):
+    """Slices, several stacks, inverse and padded ones, frames and colours: the same volumes and reasons."""
+    stored = numbered((3, 16, 12))
+    frames = np.random.default_rng(4).integers(0, 256, (5, 16, 12, 3), np.uint8)
+    datasets = [
+        *mr_series(stored.shape, pixels=stored, PixelPaddingValue=5, descending=True),
+        *mr_series((2, 8, 6), pixels=numbered((2, 8, 6)), series="inverse", PhotometricInterpretation="MONOCHROME1"),
+        *mr_series((2, 8, 6), pixels=numbered((2, 8, 6)), series="broken", Rows=9),
+        enhanced_mr((4, 8, 6), pixels=SLICES),
+        colour_ultrasound((16, 12), pixels=frames[0], NumberOfFrames=5, PixelData=frames.tobytes()),
+    ]
+    one = load(datasets)
+    other = load(datasets, LoadSettings(threads=4, scratch=tmp_path / "scratch", in_memory=0))
+    assert len(one.volumes) == 4
+    assert one.exclusions == other.exclusions
+    for volume, same in zip(one.volumes, other.volumes, strict=True):
+        assert (volume.frames, volume.window, volume.shape) == (same.frames, same.window, same.shape)
+        assert isinstance(volume.pixels, np.ndarray)
+        assert isinstance(same.pixels, FilePixels)
+        assert np.array_equal(volume.pixels, same.pixels)
+    assert any(np.array_equal(volume.pixels, frames) for volume in other.volumes)
+
+
+def test_the_others_are_stacked_without_one_that_breaks(load):
+    """Where two images share each place, the one that cannot be decoded leaves one stack with a gap in its pair."""
+    echoes = [mr_series((4, 8, 6), pixels=SLICES, series="two", EchoTime=str(time)) for time in (10, 90)]
+    for number, dataset in enumerate(echoes[1]):
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid("second", number)
+    echoes[1][2].PixelData = bytes(2)
+    study = load([*echoes[0], *echoes[1]])
+    assert sorted(volume.pixels.tolist() for volume in study.volumes) == sorted(
+        [SLICES.tolist(), SLICES[[0, 1, 3]].tolist()]
+    )
+    assert len(study.exclusions) == 1
 
 
 def test_the_order_of_files_does_not_matter(tmp_path):

@@ -136,3 +136,25 @@ def test_resized_squares_of_the_right_size_are_left_alone():
     squares = torch.rand(2, 1, 16, 16)
     assert resized(squares, 16) is squares
     assert resized(squares, 8).shape == (2, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"use_window": True},
+        {"use_window": False},
+        {"use_window": False, "denoise": True, "equalise": 2.0},
+        {"use_window": False, "window": {"center": 100, "width": 300}},
+    ],
+)
+@pytest.mark.parametrize("shape", [(7, 40, 30), (5, 30, 40, 3)])
+def test_training_and_inference_prepare_alike(monkeypatch, shape, asked):
+    """Step by step, as training does it, at once, and a slice at a time, as of a long stack: the same numbers."""
+    pixels = np.random.default_rng(3).normal(100, 60, shape).astype(np.float32)
+    preparation, window = Preparation(size=32, **asked), Window(90, 80)
+    square, _ = place(to_unit(pixels, window, preparation), preparation.size)
+    at_once, _ = prepare(pixels, window, preparation)
+    monkeypatch.setattr("inference.transforms._VALUES_AT_ONCE", 1)
+    slice_by_slice, _ = prepare(pixels, window, preparation)
+    assert torch.equal(standardise(square, preparation), at_once)
+    assert torch.equal(at_once, slice_by_slice)

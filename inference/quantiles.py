@@ -1,0 +1,76 @@
+"""Percentiles of a stack that need not be in memory: what `numpy.percentile` gives, without sorting all of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float32]
+#: About so many values tell between which two the wanted one lies; then only those between are sorted.
+_SAMPLE = 1 << 14
+#: How far beside its place in the sample a value may lie, in places, at first.
+_MARGIN = 64
+
+
+def percentiles(
+    parts: Callable[[], Iterable[Values]], count: int, wanted: Sequence[float]
+) -> tuple[tuple[Values, float], ...]:
+    """Of each wanted percentile the two values of the stack that it lies between, and how far from the first, 0 to 1.
+
+    `parts` gives the `count` values of the stack in parts, the same ones each time. `between` makes one number of a
+    pair. Linear, as numpy's default (method 7 of Hyndman and Fan, 1996).
+    """
+    step = max(1, count // _SAMPLE)
+    sample = np.sort(np.concatenate([part.reshape(-1)[::step] for part in parts()]))
+    found = []
+    for each in wanted:
+        place = (count - 1) * (each / 100)
+        first = min(math.floor(place), count - 1)
+        pair = _at_ranks(parts, (first, min(first + 1, count - 1)), sample, count)
+        found.append((pair, place - first))
+    return tuple(found)
+
+
+def between(pair: Values, weight: float) -> float:
+    """The number so far on the way from the first of a pair to the second; rounded as numpy rounds it."""
+    low, high, step = float(pair[0]), float(pair[1]), float(pair[1] - pair[0])
+    return high - step * (1 - weight) if weight >= 0.5 else low + step * weight
+
+
+def _at_ranks(parts: Callable[[], Iterable[Values]], ranks: tuple[int, int], sample: Values, count: int) -> Values:
+    """The values that would stand at two neighbouring places, were all sorted."""
+    place, margin = ranks[0] * len(sample) // count, _MARGIN
+    while True:
+        first, last = place - margin, place + 1 + margin
+        low = sample[first] if first >= 0 else np.float32(-np.inf)
+        high = sample[last] if last < len(sample) else np.float32(np.inf)
+        found = _within(parts(), ranks, low, high)
+        if found is not None:
+            return found
+        if first < 0 and last >= len(sample):  # what is no number has no place among numbers
+            return np.full(2, np.nan, np.float32)
+        margin *= 8
+
+
+def _within(parts: Iterable[Values], ranks: tuple[int, int], low: np.float32, high: np.float32) -> Values | None:
+    """The values at the ranks, if they are `low`, `high`, or between the two; otherwise None."""
+    below = up_to_low = up_to_high = 0
+    inside = []
+    for part in parts:
+        flat = part.reshape(-1)
+        below += int(np.count_nonzero(flat < low))
+        up_to_low += int(np.count_nonzero(flat <= low))
+        up_to_high += int(np.count_nonzero(flat <= high))
+        inside.append(flat[(flat > low) & (flat < high)])
+    if not below <= ranks[0] or not ranks[1] < up_to_high:
+        return None
+    middle = np.concatenate(inside)
+    places = [rank - up_to_low for rank in ranks]
+    sorted_places = [place for place in places if 0 <= place < len(middle)]
+    if sorted_places:
+        middle.partition(sorted_places)
+    values = [low if place < 0 else high if place >= len(middle) else middle[place] for place in places]
+    return np.array(values, np.float32)
