@@ -11,6 +11,7 @@ import json
 import logging
 import shutil
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -62,17 +63,21 @@ class Compiling:
 
 
 class CompiledNetwork:
-    """Called as the torch network is; it cannot be differentiated."""
+    """Called as the torch network is, by any thread; it cannot be differentiated."""
 
     def __init__(self, model: openvino.Model, card: Card, precision: Precision) -> None:
         self._compiled = compile_model(model, precision)
+        self._request = self._compiled.create_infer_request()
+        self._one_at_a_time = threading.Lock()  # a second pass beside the first would only share its threads
         self._card = card
 
     def __call__(self, pictures: Tensor) -> dict[str, Tensor] | Tensor | tuple[Tensor]:
         """(n, channels, size, size) to logits (n, classes) per question, logits (n, classes, size, size), or candidates
         ((n, 4 + classes, candidates),), as the card's task has it."""
-        results = self._compiled([np.ascontiguousarray(pictures.numpy())])
-        answers = [torch.from_numpy(np.array(results[output], np.float32)) for output in self._compiled.outputs]
+        stack = np.ascontiguousarray(pictures.numpy())
+        with self._one_at_a_time:
+            results = self._request.infer([stack], share_inputs=True, share_outputs=True)
+            answers = [torch.from_numpy(np.array(results[output], np.float32)) for output in self._compiled.outputs]
         if self._card.task is Task.CLASSIFICATION:
             return dict(zip(self._card.questions, answers, strict=True))
         return (answers[0],) if self._card.task is Task.DETECTION else answers[0]
@@ -80,17 +85,20 @@ class CompiledNetwork:
 
 def compile_model(model: openvino.Model, precision: Precision) -> openvino.CompiledModel:
     """Ready to run on the processor, one forward pass at a time, with every thread that torch may use."""
-    core = openvino.Core()
-    wanted = precision
-    if precision is Precision.AUTO:
-        in_hardware = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        wanted = Precision.BFLOAT16 if in_hardware else Precision.FLOAT32
     settings = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "INFERENCE_PRECISION_HINT": str(wanted),
+        "INFERENCE_PRECISION_HINT": str(chosen(precision)),
         "PERFORMANCE_HINT": "LATENCY",
     }
-    return core.compile_model(model, "CPU", settings)
+    return openvino.Core().compile_model(model, "CPU", settings)
+
+
+def chosen(precision: Precision) -> Precision:
+    """What AUTO stands for on this processor; the others stand for themselves."""
+    if precision is not Precision.AUTO:
+        return precision
+    in_hardware = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return Precision.BFLOAT16 if in_hardware else Precision.FLOAT32
 
 
 def compiled(card: Card, make: Callable[[], nn.Module], compiling: Compiling) -> CompiledNetwork:
