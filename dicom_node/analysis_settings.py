@@ -72,7 +72,7 @@ class RuntimeSection(Section):
     engine: Literal["openvino", "torch"] = Field(
         default="openvino", description="openvino or torch", examples=["openvino"]
     )
-    #: Of OpenVINO's arithmetic. auto: bf16 where the processor multiplies it in hardware, f32 elsewhere.
+    #: Of OpenVINO's arithmetic. auto: bf16, or int8 where a card vouches for it, if the processor has it; else f32.
     precision: Literal["auto", "f32", "bf16"] = Field(
         default="auto", description="auto, f32 or bf16", examples=["auto"]
     )

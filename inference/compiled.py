@@ -26,7 +26,7 @@ from openvino.frontend import FrontEndManager, GeneralFailure, OpConversionFailu
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
-from inference.cards import Card
+from inference.cards import QUANTISED_FILES, Card
 from inference.findings import Task
 
 _LOGGER = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ class NotConvertibleError(Exception):
 class Precision(StrEnum):
     """In which numbers a compiled network computes."""
 
-    #: bfloat16 where the processor multiplies it in hardware, float32 elsewhere.
+    #: Where the processor multiplies them in hardware, int8 for packages whose cards vouch for it, and bfloat16 for
+    #: others; float32 elsewhere.
     AUTO = "auto"
     FLOAT32 = "f32"
     BFLOAT16 = "bf16"
@@ -60,6 +61,11 @@ class Compiling:
     precision: Precision = Precision.AUTO
     #: Where converted networks are kept; None: nowhere.
     folder: Path | None = None
+
+    def wants_int8(self, card: Card) -> bool:
+        """Whether the package's int8 network is the one to run: a processor with bfloat16 has int8, too."""
+        vouched = card.quantisation is not None and self.precision is Precision.AUTO
+        return vouched and chosen(self.precision) is Precision.BFLOAT16
 
 
 class CompiledNetwork:
@@ -93,6 +99,14 @@ def compile_model(model: openvino.Model, precision: Precision) -> openvino.Compi
     return openvino.Core().compile_model(model, "CPU", settings)
 
 
+def quantised(folder: Path, card: Card) -> CompiledNetwork:
+    """The int8 network of a package that has one. Raises NotConvertibleError where this OpenVINO cannot read it."""
+    try:
+        return CompiledNetwork(openvino.Core().read_model(folder / QUANTISED_FILES[0]), card, Precision.BFLOAT16)
+    except RuntimeError as error:
+        raise NotConvertibleError(type(error).__name__) from error
+
+
 def chosen(precision: Precision) -> Precision:
     """What AUTO stands for on this processor; the others stand for themselves."""
     if precision is not Precision.AUTO:
@@ -108,7 +122,7 @@ def compiled(card: Card, make: Callable[[], nn.Module], compiling: Compiling) ->
     """
     model = None if compiling.folder is None else _kept(compiling.folder / kept_name(card))
     if model is None:
-        model = _converted(make(), card)
+        model = converted(make(), card)
         if compiling.folder is not None:
             _keep(model, compiling.folder / kept_name(card))
     return CompiledNetwork(model, card, compiling.precision)
@@ -151,8 +165,8 @@ class _Answers(nn.Module):
         return first
 
 
-def _converted(network: nn.Module, card: Card) -> openvino.Model:
-    """Any number of pictures at once, each of the card's channels and size."""
+def converted(network: nn.Module, card: Card) -> openvino.Model:
+    """For any number of pictures at once, each of the card's channels and size. Raises NotConvertibleError."""
     channels, size = card.preparation.channels, card.preparation.size
     whole, blank = _Answers(network).eval(), torch.zeros(1, channels, size, size)
     frontend = FrontEndManager().load_by_framework("pytorch")

@@ -16,7 +16,7 @@ from torchvision.ops import batched_nms, box_convert
 
 from inference.architectures import build
 from inference.cards import Card, OperatingPoint
-from inference.compiled import Compiling, NotConvertibleError, compiled, discard_others
+from inference.compiled import Compiling, NotConvertibleError, compiled, discard_others, quantised
 from inference.findings import Classification, Region, Task
 from inference.foreign import ForeignNetwork
 from inference.interpret import classification, slices_to_show
@@ -47,7 +47,7 @@ class _Ready:
         """The network in torch; None where there is none, since it came as a file of its own."""
         if isinstance(self.network, nn.Module):
             return self.network
-        return _own(self.package) if self.package.card.architecture else None
+        return own_network(self.package) if self.package.card.architecture else None
 
 
 class Classifier(_Ready):
@@ -161,17 +161,21 @@ def _network(package: Package, compiling: Compiling | None) -> Network:
     if not card.architecture:
         return ForeignNetwork(package.folder / card.file, card)
     if compiling is None:
-        return _own(package)
+        return own_network(package)
     try:
-        return compiled(card, partial(_own, package), compiling)
+        if compiling.wants_int8(card):
+            return quantised(package.folder, card)
+        return compiled(card, partial(own_network, package), compiling)
     except NotConvertibleError as error:
         _LOGGER.warning(
-            "%s runs in torch: OpenVINO cannot convert it (%s)", card.name, error, extra={"action": "not_compiled"}
+            "%s runs in torch: OpenVINO cannot take it (%s)", card.name, error, extra={"action": "not_compiled"}
         )
-        return _own(package)
+        return own_network(package)
 
 
-def _own(package: Package) -> nn.Module:
+def own_network(package: Package) -> nn.Module:
+    """In torch, as the card's architecture has it. Raises KeyError, RuntimeError and SafetensorError over what does not
+    fit."""
     network = build(package.card.architecture, package.card.questions, package.card.preparation.channels)
     state = load_weights(package.folder / package.card.file)
     network.load_state_dict(state)
