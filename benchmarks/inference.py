@@ -1,7 +1,8 @@
 """What the node's engine gains over plain torch: `python -m benchmarks.inference [--only NAME] [--json FILE]`.
 
 Every shipped package's network and the paper's, each run by torch as it is (eager, float32) and as the node runs it, by
-turns, in processes of their own; beside them the machine's own matrix product in the node's precision.
+turns, in processes of their own; beside them the machine's own matrix product in the node's precision. `--device cuda`:
+the node on a GPU, from memory to memory, against the forward pass alone.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.contestants import Contestant, Step, running
 from benchmarks.rounds import Figure, Ratio, in_rounds, machine, options, report
 from dicom_node.analysis_settings import SHIPPED_MODELS
-from inference.compiled import Compiling, Precision, chosen, compile_model
+from inference.compiled import Answers, Compiling, Precision, chosen, compile_model
 from inference.findings import Task
-from inference.models import Model, load
+from inference.gpu import SIZES, captured, in_form, number_format
+from inference.models import Model, load, own_network
 from inference.registry import BrokenPackage, Package, installed, open_package
 from tests.builders.packages import write_package
 
 #: Of the machine's own matrix products, the part that a network should reach.
 _OF_THE_MACHINE = 0.45
+#: Of a GPU's forward passes alone, the part that is left from memory to memory.
+_END_TO_END = 0.6
 _SIDES = (1024, 2048, 4096)
 _TEN_TO_NINTH = 1e9
 
@@ -90,13 +94,44 @@ class MatrixProduct:
         given = opset13.parameter(pair[0].shape, np.float32)
         product = opset13.matmul(given, opset13.constant(pair[1]), transpose_a=False, transpose_b=True)
         request = compile_model(openvino.Model([product], [given]), self.precision).create_infer_request()
-        work = 2.0 * pair.shape[1] ** 3
+        work = float(2 * pair.shape[1] ** 3)
 
         def multiply() -> float:
             request.infer([pair[0]], share_inputs=True, share_outputs=True)
             return work
 
         return multiply
+
+
+@dataclass(frozen=True, slots=True)
+class PassAlone:
+    """Captured passes of the largest size over pictures that lie on the GPU; counts pictures."""
+
+    network: Network
+
+    def steps(self) -> Sequence[Step]:
+        """One: a pass, waited for."""
+        form = number_format(Precision.AUTO, has_bfloat16=torch.cuda.is_bf16_supported(including_emulation=False))
+        own = (
+            Answers(in_form(own_network(self.network.package), form))
+            .eval()
+            .to("cuda", memory_format=torch.channels_last)
+        )
+        pictures = self.network.pictures[: SIZES[-1]].to("cuda", memory_format=torch.channels_last)
+
+        def forward(given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            with torch.inference_mode(), torch.autocast("cuda", form, cache_enabled=False):
+                answer = own(given)
+            return answer if isinstance(answer, tuple) else (answer,)
+
+        replay = captured(pictures, forward)
+
+        def run() -> float:
+            replay()
+            torch.cuda.synchronize()
+            return float(len(pictures))
+
+        return (run,)
 
 
 def _passed(run: Callable[[torch.Tensor], object], pictures: torch.Tensor) -> float:
@@ -159,18 +194,42 @@ def _measured(network: Network, rounds: int, seconds: float, threads: int) -> tu
     return figures, ratios
 
 
+def _measured_on_gpu(
+    network: Network, rounds: int, seconds: float, threads: int
+) -> tuple[dict[str, Figure], list[Ratio]]:
+    """Of one network: from memory to memory, against the pass alone over what is on the GPU already."""
+    wide = replace(network, batch=network.batch * SIZES[-1])
+    node_name, alone = f"{network.name} x {SIZES[-1]}, node", f"{network.name} x {SIZES[-1]}, forward pass alone"
+    contestants: dict[str, Contestant] = {
+        node_name: Forward(wide, threads, Compiling(on_gpu=True)),
+        alone: PassAlone(wide),
+    }
+    with running(contestants, seconds) as cases:
+        figures = in_rounds(cases, rounds)
+    part = figures[node_name].median / figures[alone].median
+    return figures, [Ratio(f"{network.name} x {SIZES[-1]}, part of the forward pass alone", part, _END_TO_END)]
+
+
 def main() -> None:
     """Measure, print, and leave a JSON file if asked."""
     parser = options(__doc__, rounds=5)
     parser.add_argument("--only", default="", help="networks whose names begin so")
     parser.add_argument("--seconds", type=float, default=1.5, help="that each case runs in a round; left out: 1.5")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="of each case; left out: 2")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="cuda: what is left of a GPU's own rate"
+    )
     wanted, on = parser.parse_args(), machine()
+    measured = _measured
+    if wanted.device == "cuda":
+        if not torch.cuda.is_available():
+            raise SystemExit("torch finds no GPU here")
+        measured, on = _measured_on_gpu, on | {"GPU": torch.cuda.get_device_name()}
     figures, ratios = dict[str, Figure](), list[Ratio]()
     with tempfile.TemporaryDirectory() as folder:
         for network in _networks(Path(folder)):
             if network.name.startswith(wanted.only):
-                found, told = _measured(network, wanted.rounds, wanted.seconds, wanted.threads)
+                found, told = measured(network, wanted.rounds, wanted.seconds, wanted.threads)
                 figures |= found
                 ratios += told
     report("inference", "pictures/s", figures, ratios, on=on | {"threads": wanted.threads}, file=wanted.json)

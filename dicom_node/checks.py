@@ -56,6 +56,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield _port(settings)
     yield from _web(settings.web)
     yield from _models(settings)
+    yield from _gpu(settings)
     yield from _research(settings)
     for name in settings.peers:
         yield _peer(settings.way_out(name), settings.node.ae_title, gets_results=name in settings.outgoing_peers)
@@ -212,6 +213,18 @@ def _model(subject: str, package: Package | BrokenPackage) -> Check:
         return Check(subject, Verdict.FAILED, model.reason)
     card = model.package.card
     return Check(subject, Verdict.OK, f"version {card.version}, sha256 {card.weights_sha256[:12]}")
+
+
+def _gpu(settings: Settings) -> Iterator[Check]:
+    """Only where one is asked for."""
+    if settings.runtime.device != "cuda":
+        return
+    import torch  # noqa: PLC0415  # as above
+
+    if torch.cuda.is_available():
+        yield Check("GPU", Verdict.OK, torch.cuda.get_device_name())
+    else:
+        yield Check("GPU", Verdict.WARNING, "torch finds none, the processor computes; see its driver and torch's CUDA")
 
 
 def reached(destination: Destination | WebDestination, own_ae_title: str) -> str:

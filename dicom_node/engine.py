@@ -46,8 +46,12 @@ def build_engine(
 
 
 def _compiling(settings: Settings) -> Compiling | None:
-    """None: in torch; also without a folder to keep networks in, since compiling takes longer than a few studies do."""
+    """None: in torch on the processor; also without a folder to keep networks in, since compiling takes longer than a
+    few studies do."""
     runtime, folder = settings.runtime, settings.compiled_networks
-    if runtime.engine == "torch" or not (folder.is_dir() or folder.parent.is_dir()):
+    is_there = folder.is_dir() or folder.parent.is_dir()
+    if runtime.device == "cuda" or (runtime.device == "auto" and torch.cuda.is_available()):
+        return Compiling(Precision(runtime.precision), folder if is_there else None, on_gpu=True)
+    if runtime.engine == "torch" or not is_there:
         return None
     return Compiling(Precision(runtime.precision), folder)

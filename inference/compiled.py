@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import version
@@ -40,6 +40,10 @@ _FILE = "network.xml"
 _CONVERSION_ERRORS = (RuntimeError, TypeError, ValueError, GeneralFailure, OpConversionFailure, OpValidationFailure)
 
 
+#: Logits (n, classes) per question, logits (n, classes, size, size), or candidates ((n, 4 + classes, candidates),).
+Answer = dict[str, Tensor] | Tensor | tuple[Tensor]
+
+
 class NotConvertibleError(Exception):
     """OpenVINO does not know how to run the network."""
 
@@ -56,11 +60,13 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compiling:
-    """How networks are compiled."""
+    """How networks are made fast."""
 
     precision: Precision = Precision.AUTO
     #: Where converted networks are kept; None: nowhere.
     folder: Path | None = None
+    #: Whether they run on the GPU, as far as it has room; then the precision is the GPU's.
+    on_gpu: bool = False
 
     def wants_int8(self, card: Card) -> bool:
         """Whether the package's int8 network is the one to run: a processor with bfloat16 has int8, too."""
@@ -77,16 +83,20 @@ class CompiledNetwork:
         self._one_at_a_time = threading.Lock()  # a second pass beside the first would only share its threads
         self._card = card
 
-    def __call__(self, pictures: Tensor) -> dict[str, Tensor] | Tensor | tuple[Tensor]:
-        """(n, channels, size, size) to logits (n, classes) per question, logits (n, classes, size, size), or candidates
-        ((n, 4 + classes, candidates),), as the card's task has it."""
+    def __call__(self, pictures: Tensor) -> Answer:
+        """(n, channels, size, size) to the answer, as the card's task has it."""
         stack = np.ascontiguousarray(pictures.numpy())
         with self._one_at_a_time:
             results = self._request.infer([stack], share_inputs=True, share_outputs=True)
             answers = [torch.from_numpy(np.array(results[output], np.float32)) for output in self._compiled.outputs]
-        if self._card.task is Task.CLASSIFICATION:
-            return dict(zip(self._card.questions, answers, strict=True))
-        return (answers[0],) if self._card.task is Task.DETECTION else answers[0]
+        return as_answer(self._card, answers)
+
+
+def as_answer(card: Card, answers: Sequence[Tensor]) -> Answer:
+    """A network's outputs, in their order, as its task has them."""
+    if card.task is Task.CLASSIFICATION:
+        return dict(zip(card.questions, answers, strict=True))
+    return (answers[0],) if card.task is Task.DETECTION else answers[0]
 
 
 def compile_model(model: openvino.Model, precision: Precision) -> openvino.CompiledModel:
@@ -150,14 +160,15 @@ def discard_others(folder: Path, cards: Collection[Card]) -> None:
             shutil.rmtree(child, ignore_errors=True)
 
 
-class _Answers(nn.Module):
-    """A network whose answer is a tensor or several, as OpenVINO's outputs are."""
+class Answers(nn.Module):
+    """A network whose answer is a tensor or several, in the order of `as_answer`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pictures: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """(n, channels, size, size) to a tensor, or one per question."""
         answer = self.network(pictures)
         if isinstance(answer, Mapping):
             return tuple(answer.values())
@@ -168,7 +179,7 @@ class _Answers(nn.Module):
 def converted(network: nn.Module, card: Card) -> openvino.Model:
     """For any number of pictures at once, each of the card's channels and size. Raises NotConvertibleError."""
     channels, size = card.preparation.channels, card.preparation.size
-    whole, blank = _Answers(network).eval(), torch.zeros(1, channels, size, size)
+    whole, blank = Answers(network).eval(), torch.zeros(1, channels, size, size)
     frontend = FrontEndManager().load_by_framework("pytorch")
     try:
         with torch.no_grad(), warnings.catch_warnings():
