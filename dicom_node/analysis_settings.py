@@ -69,11 +69,13 @@ class RuntimeSection(Section):
     threads: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = Field(
         default=None, description="a whole number from 1 to 1024, or null for one per core", examples=["4"]
     )
+    #: What computes the project's own networks. auto: a GPU if torch finds one.
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto, cpu or cuda", examples=["cpu"])
     #: What runs the project's own networks on the processor.
     engine: Literal["openvino", "torch"] = Field(
         default="openvino", description="openvino or torch", examples=["openvino"]
     )
-    #: Of OpenVINO's arithmetic. auto: bf16 where the processor multiplies it in hardware, f32 elsewhere.
+    #: Of OpenVINO's arithmetic. auto: bf16, or int8 where a card vouches for it, if the processor has it; else f32.
     precision: Literal["auto", "f32", "bf16"] = Field(
         default="auto", description="auto, f32 or bf16", examples=["auto"]
     )

@@ -60,6 +60,7 @@ def run_checks(settings: Settings) -> Iterator[Check]:
     yield from _web(settings.web)
     yield from _models(settings)
     yield from _cluster(settings)
+    yield from _gpu(settings)
     yield from _research(settings)
     for name in settings.peers:
         yield _peer(settings.way_out(name), settings.node.ae_title, gets_results=name in settings.outgoing_peers)
@@ -236,6 +237,18 @@ def _cluster(settings: Settings) -> Iterator[Check]:
         yield Check(subject, Verdict.WARNING if found.problems else Verdict.OK, found.told)
     finally:
         connection.stop()
+
+
+def _gpu(settings: Settings) -> Iterator[Check]:
+    """Only where one is asked for."""
+    if settings.runtime.device != "cuda":
+        return
+    import torch  # noqa: PLC0415  # as above
+
+    if torch.cuda.is_available():
+        yield Check("GPU", Verdict.OK, torch.cuda.get_device_name())
+    else:
+        yield Check("GPU", Verdict.WARNING, "torch finds none, the processor computes; see its driver and torch's CUDA")
 
 
 def reached(destination: Destination | WebDestination, own_ae_title: str) -> str:

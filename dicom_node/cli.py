@@ -194,6 +194,7 @@ for command in (
     training_commands.train,
     training_commands.evaluate,
     training_commands.compare,
+    training_commands.quantise,
     validate_command.validate,
 ):
     app.command()(command)

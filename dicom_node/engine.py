@@ -32,7 +32,7 @@ def build_engine(
     torch.set_num_threads(settings.runtime.threads or os.cpu_count() or 1)
     asked = {name: packages[name] for name in cascade.packages if name in packages}
     runtime = settings.runtime
-    shelf = load_all(asked, compiling(runtime.engine, runtime.precision, settings.compiled_networks))
+    shelf = load_all(asked, compiling(runtime.engine, runtime.precision, runtime.device, settings.compiled_networks))
     wanted = settings.deliver.profiles if profiles is None else profiles
     for name, model in shelf.items():
         told = model.reason if isinstance(model, BrokenPackage) else f"version {model.package.card.version}"
@@ -51,8 +51,12 @@ def build_engine(
     )
 
 
-def compiling(engine: str, precision: str, folder: Path) -> Compiling | None:
-    """None: in torch; also without a folder to keep networks in, since compiling takes longer than a few studies do."""
-    if engine == "torch" or not (folder.is_dir() or folder.parent.is_dir()):
+def compiling(engine: str, precision: str, device: str, folder: Path) -> Compiling | None:
+    """None: in torch on the processor; also without a folder to keep networks in, since compiling takes longer than a
+    few studies do."""
+    is_there = folder.is_dir() or folder.parent.is_dir()
+    if device == "cuda" or (device == "auto" and torch.cuda.is_available()):
+        return Compiling(Precision(precision), folder if is_there else None, on_gpu=True)
+    if engine == "torch" or not is_there:
         return None
     return Compiling(Precision(precision), folder)

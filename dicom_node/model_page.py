@@ -23,6 +23,7 @@ def tables_of(package: Package) -> tuple[Table, ...]:
         Table("Preparation", ("", ""), _pairs(card.preparation.model_dump())),
         Table("Operating point", ("", ""), _pairs(card.operating_point.model_dump())),
         _figures(card),
+        *((quantisation_table(card),) if card.quantisation is not None else ()),
         Table("Files", ("file", "sha256"), ((card.file, card.weights_sha256), *card.further_sha256.items())),
     )
 
@@ -31,6 +32,16 @@ def page(package: Package) -> str:
     """The card as one HTML page."""
     card = package.card
     return html_page(f"{card.name} {card.version}", f"{card.intended_use} Digest {package.digest}.", tables_of(package))
+
+
+def quantisation_table(card: Card) -> Table:
+    """What the int8 network was judged by; without rows where there is none."""
+    made = card.quantisation
+    if made is None:
+        return Table("int8 network", (), ())
+    title = f"int8 network, calibrated on {made.pictures} pictures of {made.data} ({made.subjects} subjects)"
+    rows = tuple((each.name, f"{each.float32:.4f}", f"{each.int8:.4f}", str(each.cases)) for each in made.judged)
+    return Table(title, ("figure", "float32", "int8", "cases"), rows)
 
 
 def _about(card: Card) -> tuple[tuple[str, str], ...]:

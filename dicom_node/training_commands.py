@@ -12,6 +12,7 @@ import typer
 
 from dicom_node import tables
 from dicom_node.logs import configure_logging
+from dicom_node.model_page import quantisation_table
 from dicom_node.progress import Progress
 from dicom_node.terminal import WRONG_SETTINGS, OutOption, err_console, fail, out_console
 from inference.evaluation.compare import CompareError
@@ -54,6 +55,27 @@ def evaluate(
         fail(str(error), WRONG_SETTINGS)
     out_console.print(tables.evaluation_table(evaluation))
     typer.echo(f"evaluation.html and evaluation.json are in {out}")
+
+
+def quantise(
+    package: Annotated[Path, typer.Argument(help="Folder of a model package.")],
+    data: Annotated[Path, typer.Argument(help="Folder of the data set it was trained on, with its validation split.")],
+    out: OutOption,
+    layout: Annotated[str, typer.Option(help="How the data set lies in its folder; recognised if not named.")] = "",
+) -> None:
+    """A package with an int8 network beside its weights, if it is as good on validation pictures; else the figures."""
+    from inference import quantised  # noqa: PLC0415  # torch takes seconds to import
+    from inference.evaluation.run import EvaluationError  # noqa: PLC0415
+
+    configure_logging("warning")
+    try:
+        made = quantised.quantise(package, data, out, layout)
+    except EvaluationError as error:
+        fail(str(error), WRONG_SETTINGS)
+    except quantised.QuantisationError as error:
+        fail(str(error))
+    out_console.print(tables.plain_table(quantisation_table(made.card)))
+    typer.echo(f"{made.card.name} {made.card.version} is in {made.folder}, both evaluations beside it")
 
 
 def compare(

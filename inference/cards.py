@@ -5,6 +5,7 @@ Importable without torch, so that `dicom-node models` answers at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -16,6 +17,10 @@ CARD_FILE = "card.json"
 WEIGHTS_FILE: Final = "weights.safetensors"
 #: All that a package may consist of.
 FILES: Final = (CARD_FILE, WEIGHTS_FILE, "model.onnx", "model.xml", "model.bin")
+#: Of an int8 network beside the weights.
+QUANTISED_FILES: Final = ("model.xml", "model.bin")
+#: By which an int8 network may be worse than the float32 one it was made from, in any figure it is judged by.
+LARGEST_LOSS: Final = 0.005
 
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -134,6 +139,38 @@ class CardFigure(_Record):
     class_name: str = ""
 
 
+class JudgedFigure(_Record):
+    """A figure on the validation split, of the float32 and of the int8 network."""
+
+    name: str
+    float32: float
+    int8: float
+    cases: int
+
+
+def loss_of(judged: Sequence[JudgedFigure]) -> float:
+    """The largest loss of any figure, to four places."""
+    return round(max(each.float32 - each.int8 for each in judged), 4)
+
+
+class Quantisation(_Record):
+    """How the int8 network beside the weights was made, and by what it was judged; what loses too much is refused."""
+
+    #: The data set whose training split it was calibrated on, and how much of it.
+    data: str
+    pictures: int
+    subjects: int
+    #: Libraries with their versions.
+    made_with: str
+    judged: tuple[JudgedFigure, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _loses_little(self) -> Quantisation:
+        if loss_of(self.judged) > LARGEST_LOSS:
+            raise ValueError(f"int8 loses {loss_of(self.judged):g}, and {LARGEST_LOSS:g} is allowed")
+        return self
+
+
 class Card(_Record):
     """Everything about a model package that is not a weight."""
 
@@ -169,17 +206,23 @@ class Card(_Record):
     research_only: bool
     #: Of the file, hex.
     weights_sha256: Digest
-    #: Of every other file that is read with it: model.bin beside model.xml.
-    further_sha256: dict[Literal["model.bin"], Digest] = Field(default_factory=dict)
+    #: Of every other file that is read with it: model.bin beside model.xml; both beside weights where there is an int8
+    #: network.
+    further_sha256: dict[Literal["model.bin", "model.xml"], Digest] = Field(default_factory=dict)
+    #: Of model.xml beside the weights, which computes in int8; None: there is none.
+    quantisation: Quantisation | None = None
 
     @model_validator(mode="after")
     def _has_all_files(self) -> Card:
         if (self.file == WEIGHTS_FILE) == (not self.architecture):
             raise ValueError(f"architecture: {WEIGHTS_FILE} needs one, a file that is a whole network has none")
-        if (self.file == "model.xml") != bool(self.further_sha256):
-            raise ValueError(
-                "further_sha256: model.xml needs the digest of model.bin, other files have none beside them"
-            )
+        if self.quantisation is not None and self.file != WEIGHTS_FILE:
+            raise ValueError(f"quantisation: only {WEIGHTS_FILE} has an int8 network beside it")
+        beside = (
+            QUANTISED_FILES if self.quantisation is not None else ("model.bin",) if self.file == "model.xml" else ()
+        )
+        if set(self.further_sha256) != set(beside):
+            raise ValueError(f"further_sha256: beside {self.file} go the digests of {', '.join(beside) or 'no file'}")
         return self
 
     def save(self, folder: Path) -> None:

@@ -11,8 +11,9 @@ import json
 import logging
 import shutil
 import tempfile
+import threading
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import version
@@ -25,7 +26,7 @@ from openvino.frontend import FrontEndManager, GeneralFailure, OpConversionFailu
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
-from inference.cards import Card
+from inference.cards import QUANTISED_FILES, Card
 from inference.findings import Task
 
 _LOGGER = logging.getLogger(__name__)
@@ -39,6 +40,10 @@ _FILE = "network.xml"
 _CONVERSION_ERRORS = (RuntimeError, TypeError, ValueError, GeneralFailure, OpConversionFailure, OpValidationFailure)
 
 
+#: Logits (n, classes) per question, logits (n, classes, size, size), or candidates ((n, 4 + classes, candidates),).
+Answer = dict[str, Tensor] | Tensor | tuple[Tensor]
+
+
 class NotConvertibleError(Exception):
     """OpenVINO does not know how to run the network."""
 
@@ -46,7 +51,8 @@ class NotConvertibleError(Exception):
 class Precision(StrEnum):
     """In which numbers a compiled network computes."""
 
-    #: bfloat16 where the processor multiplies it in hardware, float32 elsewhere.
+    #: Where the processor multiplies them in hardware, int8 for packages whose cards vouch for it, and bfloat16 for
+    #: others; float32 elsewhere.
     AUTO = "auto"
     FLOAT32 = "f32"
     BFLOAT16 = "bf16"
@@ -54,43 +60,69 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compiling:
-    """How networks are compiled."""
+    """How networks are made fast."""
 
     precision: Precision = Precision.AUTO
     #: Where converted networks are kept; None: nowhere.
     folder: Path | None = None
+    #: Whether they run on the GPU, as far as it has room; then the precision is the GPU's.
+    on_gpu: bool = False
+
+    def wants_int8(self, card: Card) -> bool:
+        """Whether the package's int8 network is the one to run: a processor with bfloat16 has int8, too."""
+        vouched = card.quantisation is not None and self.precision is Precision.AUTO
+        return vouched and chosen(self.precision) is Precision.BFLOAT16
 
 
 class CompiledNetwork:
-    """Called as the torch network is; it cannot be differentiated."""
+    """Called as the torch network is, by any thread; it cannot be differentiated."""
 
     def __init__(self, model: openvino.Model, card: Card, precision: Precision) -> None:
         self._compiled = compile_model(model, precision)
+        self._request = self._compiled.create_infer_request()
+        self._one_at_a_time = threading.Lock()  # a second pass beside the first would only share its threads
         self._card = card
 
-    def __call__(self, pictures: Tensor) -> dict[str, Tensor] | Tensor | tuple[Tensor]:
-        """(n, channels, size, size) to logits (n, classes) per question, logits (n, classes, size, size), or candidates
-        ((n, 4 + classes, candidates),), as the card's task has it."""
-        results = self._compiled([np.ascontiguousarray(pictures.numpy())])
-        answers = [torch.from_numpy(np.array(results[output], np.float32)) for output in self._compiled.outputs]
-        if self._card.task is Task.CLASSIFICATION:
-            return dict(zip(self._card.questions, answers, strict=True))
-        return (answers[0],) if self._card.task is Task.DETECTION else answers[0]
+    def __call__(self, pictures: Tensor) -> Answer:
+        """(n, channels, size, size) to the answer, as the card's task has it."""
+        stack = np.ascontiguousarray(pictures.numpy())
+        with self._one_at_a_time:
+            results = self._request.infer([stack], share_inputs=True, share_outputs=True)
+            answers = [torch.from_numpy(np.array(results[output], np.float32)) for output in self._compiled.outputs]
+        return as_answer(self._card, answers)
+
+
+def as_answer(card: Card, answers: Sequence[Tensor]) -> Answer:
+    """A network's outputs, in their order, as its task has them."""
+    if card.task is Task.CLASSIFICATION:
+        return dict(zip(card.questions, answers, strict=True))
+    return (answers[0],) if card.task is Task.DETECTION else answers[0]
 
 
 def compile_model(model: openvino.Model, precision: Precision) -> openvino.CompiledModel:
     """Ready to run on the processor, one forward pass at a time, with every thread that torch may use."""
-    core = openvino.Core()
-    wanted = precision
-    if precision is Precision.AUTO:
-        in_hardware = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        wanted = Precision.BFLOAT16 if in_hardware else Precision.FLOAT32
     settings = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "INFERENCE_PRECISION_HINT": str(wanted),
+        "INFERENCE_PRECISION_HINT": str(chosen(precision)),
         "PERFORMANCE_HINT": "LATENCY",
     }
-    return core.compile_model(model, "CPU", settings)
+    return openvino.Core().compile_model(model, "CPU", settings)
+
+
+def quantised(folder: Path, card: Card) -> CompiledNetwork:
+    """The int8 network of a package that has one. Raises NotConvertibleError where this OpenVINO cannot read it."""
+    try:
+        return CompiledNetwork(openvino.Core().read_model(folder / QUANTISED_FILES[0]), card, Precision.BFLOAT16)
+    except RuntimeError as error:
+        raise NotConvertibleError(type(error).__name__) from error
+
+
+def chosen(precision: Precision) -> Precision:
+    """What AUTO stands for on this processor; the others stand for themselves."""
+    if precision is not Precision.AUTO:
+        return precision
+    in_hardware = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return Precision.BFLOAT16 if in_hardware else Precision.FLOAT32
 
 
 def compiled(card: Card, make: Callable[[], nn.Module], compiling: Compiling) -> CompiledNetwork:
@@ -100,7 +132,7 @@ def compiled(card: Card, make: Callable[[], nn.Module], compiling: Compiling) ->
     """
     model = None if compiling.folder is None else _kept(compiling.folder / kept_name(card))
     if model is None:
-        model = _converted(make(), card)
+        model = converted(make(), card)
         if compiling.folder is not None:
             _keep(model, compiling.folder / kept_name(card))
     return CompiledNetwork(model, card, compiling.precision)
@@ -128,14 +160,15 @@ def discard_others(folder: Path, cards: Collection[Card]) -> None:
             shutil.rmtree(child, ignore_errors=True)
 
 
-class _Answers(nn.Module):
-    """A network whose answer is a tensor or several, as OpenVINO's outputs are."""
+class Answers(nn.Module):
+    """A network whose answer is a tensor or several, in the order of `as_answer`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pictures: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """(n, channels, size, size) to a tensor, or one per question."""
         answer = self.network(pictures)
         if isinstance(answer, Mapping):
             return tuple(answer.values())
@@ -143,10 +176,10 @@ class _Answers(nn.Module):
         return first
 
 
-def _converted(network: nn.Module, card: Card) -> openvino.Model:
-    """Any number of pictures at once, each of the card's channels and size."""
+def converted(network: nn.Module, card: Card) -> openvino.Model:
+    """For any number of pictures at once, each of the card's channels and size. Raises NotConvertibleError."""
     channels, size = card.preparation.channels, card.preparation.size
-    whole, blank = _Answers(network).eval(), torch.zeros(1, channels, size, size)
+    whole, blank = Answers(network).eval(), torch.zeros(1, channels, size, size)
     frontend = FrontEndManager().load_by_framework("pytorch")
     try:
         with torch.no_grad(), warnings.catch_warnings():

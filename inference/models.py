@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from torchvision.ops import batched_nms, box_convert
 
 from inference.architectures import build
 from inference.cards import Card, OperatingPoint
-from inference.compiled import Compiling, NotConvertibleError, compiled, discard_others
+from inference.compiled import Compiling, NotConvertibleError, compiled, discard_others, quantised
 from inference.findings import Classification, Region, Task
 from inference.foreign import ForeignNetwork
+from inference.gpu import GpuNetwork, gpu_network
 from inference.interpret import classification, slices_to_show
 from inference.registry import BrokenPackage, Package
 from inference.transforms import Placement, prepare
@@ -29,7 +31,7 @@ _LOGGER = logging.getLogger(__name__)
 
 #: (n, channels, size, size) to what the task's network gives; a torch module, or another engine's.
 Network = Callable[[Tensor], Any]
-#: Slices per forward pass: bounds the memory a long stack takes.
+#: Slices per forward pass, unless the network says otherwise: bounds the memory a long stack takes.
 _AT_ONCE = 8
 #: A side of a shape that may be as long as it likes.
 _ANY = -1
@@ -42,12 +44,17 @@ class _Ready:
         self.package = package
         self.network = network
 
+    def _parts(self, pictures: Tensor) -> Iterator[Tensor]:
+        """As many pictures at once as the network takes."""
+        for part in pictures.split(getattr(self.network, "at_once", _AT_ONCE)):
+            yield part.contiguous(memory_format=torch.channels_last)
+
     @cached_property
     def differentiable(self) -> nn.Module | None:
         """The network in torch; None where there is none, since it came as a file of its own."""
         if isinstance(self.network, nn.Module):
             return self.network
-        return _own(self.package) if self.package.card.architecture else None
+        return own_network(self.package) if self.package.card.architecture else None
 
 
 class Classifier(_Ready):
@@ -59,8 +66,8 @@ class Classifier(_Ready):
         pictures, _ = prepare(volume.pixels[list(slices)], volume.window, card.preparation)
         parts: dict[str, list[Tensor]] = {question: [] for question in card.questions}
         with torch.inference_mode():
-            for some in pictures.split(_AT_ONCE):
-                for question, logits in self.network(some.contiguous(memory_format=torch.channels_last)).items():
+            for some in self._parts(pictures):
+                for question, logits in self.network(some).items():
                     temperature = card.operating_point.temperature.get(question, 1.0)
                     parts[question].append(_finite((logits / temperature).softmax(1)))
         return {
@@ -77,8 +84,8 @@ class Segmenter(_Ready):
         pictures, placement = prepare(volume.pixels, volume.window, self.package.card.preparation)
         parts = []
         with torch.inference_mode():
-            for some in pictures.split(_AT_ONCE):
-                logits = self.network(some.contiguous(memory_format=torch.channels_last))
+            for some in self._parts(pictures):
+                logits = self.network(some)
                 parts.append(placement.restore(_finite(logits[:, 0].sigmoid())))
         return torch.cat(parts).numpy()
 
@@ -94,12 +101,12 @@ class Detector(_Ready):
         point = card.operating_point.model_copy(update=chosen)
         pictures, placement = prepare(volume.pixels, volume.window, card.preparation)
         (classes,) = card.questions.values()
-        found = []
+        found, numbers = [], count()
         with torch.inference_mode():
-            for first, some in enumerate(pictures.split(_AT_ONCE)):
-                answer, *_ = self.network(some.contiguous(memory_format=torch.channels_last))
-                for index, candidates in enumerate(_finite(answer), start=first * _AT_ONCE):
-                    found += regions(candidates, classes, index, placement, point)
+            for some in self._parts(pictures):
+                answer, *_ = self.network(some)
+                for candidates in _finite(answer):
+                    found += regions(candidates, classes, next(numbers), placement, point)
         return tuple(found)
 
 
@@ -161,17 +168,34 @@ def _network(package: Package, compiling: Compiling | None) -> Network:
     if not card.architecture:
         return ForeignNetwork(package.folder / card.file, card)
     if compiling is None:
-        return _own(package)
+        return own_network(package)
+    if compiling.on_gpu and (network := _on_gpu(package, compiling)) is not None:
+        return network
     try:
-        return compiled(card, partial(_own, package), compiling)
+        if compiling.wants_int8(card):
+            return quantised(package.folder, card)
+        return compiled(card, partial(own_network, package), compiling)
     except NotConvertibleError as error:
         _LOGGER.warning(
-            "%s runs in torch: OpenVINO cannot convert it (%s)", card.name, error, extra={"action": "not_compiled"}
+            "%s runs in torch: OpenVINO cannot take it (%s)", card.name, error, extra={"action": "not_compiled"}
         )
-        return _own(package)
+        return own_network(package)
 
 
-def _own(package: Package) -> nn.Module:
+def _on_gpu(package: Package, compiling: Compiling) -> GpuNetwork | None:
+    """None where the GPU has no room for it, or is not there."""
+    network = own_network(package)
+    try:
+        return gpu_network(network, package.card, compiling.precision)
+    except RuntimeError as error:
+        told = package.card.name, type(error).__name__
+        _LOGGER.warning("%s runs on the processor, not on the GPU (%s)", *told, extra={"action": "not_on_gpu"})
+        return None
+
+
+def own_network(package: Package) -> nn.Module:
+    """In torch, as the card's architecture has it. Raises KeyError, RuntimeError and SafetensorError over what does not
+    fit."""
     network = build(package.card.architecture, package.card.questions, package.card.preparation.channels)
     state = load_weights(package.folder / package.card.file)
     network.load_state_dict(state)

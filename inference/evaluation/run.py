@@ -38,21 +38,31 @@ def evaluate(folder: Path, data: Path, split: str, out: Path, layout: str = "") 
     model = package if isinstance(package, BrokenPackage) else load(package)
     if isinstance(model, BrokenPackage):
         raise EvaluationError(f"{folder}: {model.reason}")
+    evaluation = measured(model, data, split, layout)
+    keep(evaluation, out)
+    return evaluation
+
+
+def measured(model: Model, data: Path, split: str, layout: str = "") -> Evaluation:
+    """A model, whatever runs it, on the split of a data set. Raises EvaluationError."""
     measure = next(measure for kind, measure in _KINDS if isinstance(model, kind))
     task = model.package.card.task
     try:
         known = layout_of(data, layout)
         if task not in known.tasks:
             raise EvaluationError(f"{data} is a data set of layout {known.name}, which has nothing for {task}")
-        evaluation = measure(model, data, split, known.name)
+        return measure(model, data, split, known.name)
     except DataSetError as error:
         raise EvaluationError(str(error)) from error
+
+
+def keep(evaluation: Evaluation, out: Path) -> None:
+    """Leave evaluation.json and evaluation.html in `out`."""
     out.mkdir(parents=True, exist_ok=True)
     content = {name: part for name, part in asdict(evaluation).items() if name != "galleries"}
     content["figures"] = [{key: _known(value) for key, value in figure.items()} for figure in content["figures"]]
     (out / EVALUATION_FILE).write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
     (out / "evaluation.html").write_text(page(evaluation), encoding="utf-8")
-    return evaluation
 
 
 def card_figures(evaluation: Evaluation) -> tuple[CardFigure, ...]:

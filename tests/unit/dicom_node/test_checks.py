@@ -170,6 +170,15 @@ def test_the_shipped_packages_are_whole(configured):
         assert "sha256" in check.detail
 
 
+@pytest.mark.parametrize(("there", "verdict"), [(True, Verdict.OK), (False, Verdict.WARNING)])
+def test_a_gpu_that_is_asked_for_is_looked_for(configured, monkeypatch, there, verdict):
+    """Without it studies are analysed all the same."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a GPU")
+    configured.environment["DICOM_NODE_RUNTIME__DEVICE"] = "cuda"
+    assert configured.check("GPU").verdict is verdict
+
+
 def test_a_cascade_that_cannot_be_followed_fails(configured, tmp_path):
     """With what is wrong in it."""
     (tmp_path / "cascade.yaml").write_text("stages: []")

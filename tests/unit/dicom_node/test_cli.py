@@ -37,6 +37,7 @@ def test_help_names_every_command():
         "train",
         "evaluate",
         "compare",
+        "quantise",
         "data",
         "conformance",
         "validate",

@@ -49,6 +49,19 @@ def test_a_broken_package_is_on_the_shelf_as_such(settings_of, tmp_path):
     assert "card.json" in shelf["cascade-resnet50"].reason
 
 
+@pytest.mark.parametrize(
+    ("device", "is_there", "on_gpu"),
+    [("auto", True, True), ("auto", False, False), ("cpu", True, False), ("cuda", False, True)],
+)
+def test_the_gpu_computes_where_it_is_wanted(settings_of, tmp_path, monkeypatch, device, is_there, on_gpu):
+    """Asked for and not there, each network falls back by itself, and says so."""
+    given = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: is_there)
+    monkeypatch.setattr("dicom_node.engine.load_all", lambda _packages, compiling: given.append(compiling) or {})
+    build_engine(settings_of(RUNTIME__DEVICE=device, RUNTIME__COMPILED=str(tmp_path), RUNTIME__PRECISION="f32"))
+    assert (given[0].on_gpu, given[0].precision) == (on_gpu, "f32")
+
+
 def test_a_cascade_that_is_not_there_is_told(settings_of, tmp_path):
     """By its path."""
     with pytest.raises(CascadeError, match=r"gone\.yaml"):

@@ -90,7 +90,7 @@ def test_it_is_converted_once(packages, tmp_path, stack, monkeypatch):
     """A second start needs no torch network."""
     package, compiling = open_package(packages / "classifier"), Compiling(Precision.FLOAT32, tmp_path / "compiled")
     first = load(package, compiling).answers(stack)
-    monkeypatch.setattr(models, "_own", lambda _package: pytest.fail("converted again"))
+    monkeypatch.setattr(models, "own_network", lambda _package: pytest.fail("converted again"))
     assert load(package, compiling).answers(stack) == first
 
 
