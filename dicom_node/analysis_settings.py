@@ -82,3 +82,5 @@ class RuntimeSection(Section):
         description="a folder, or null for compiled/ in node.storage",
         examples=["/srv/dicom-node/compiled"],
     )
+    #: Whether a worker with nothing else to do looks at studies that are still arriving.
+    work_ahead: bool = Field(default=True, strict=True, description="true or false", examples=["true"])

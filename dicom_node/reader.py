@@ -37,6 +37,8 @@ class LoadSettings:
 
     #: Secondary captures are screenshots more often than pictures of the patient.
     secondary_capture: Literal["ignore", "analyse"] = "ignore"
+    #: Whether the log says what is left out.
+    tells: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +92,7 @@ def load_study(study_instance_uid: str, paths: Sequence[Path], settings: LoadSet
         volumes += found
         left_out += broken + unstackable
     exclusions += strangers + left_out
-    for exclusion in exclusions:
+    for exclusion in exclusions if settings.tells else ():
         logger.info(
             "instance %s is not analysed: it %s",
             exclusion.sop_instance_uid,

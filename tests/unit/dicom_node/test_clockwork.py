@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node import worker_process
+from dicom_node.bell import Bell
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import JobState
 from dicom_node.domain.study import Instance, InstanceKind
@@ -167,7 +168,7 @@ def hopeless_study(store, study):
 def test_a_worker_that_died_is_started_again_works_when_woken_and_stops_when_told(settings, store, monkeypatch, caplog):
     """Killed, it is replaced by a later tick; the new one works again and again; without a node it ends by itself."""
     monkeypatch.setattr(worker_process, "_RESTART_AFTER_S", 0.0)
-    process = WorkerProcess(settings)
+    process = WorkerProcess(settings, Bell(lambda: None).ringer)
     process.tick()
     [first] = workers()
     os.kill(first.pid, signal.SIGKILL)
@@ -187,7 +188,7 @@ def test_a_worker_that_died_is_started_again_works_when_woken_and_stops_when_tol
 
 def test_a_worker_that_dies_at_once_is_not_started_over_and_over(settings):
     """The next start waits."""
-    process = WorkerProcess(settings)
+    process = WorkerProcess(settings, Bell(lambda: None).ringer)
     process.tick()
     [first] = workers()
     os.kill(first.pid, signal.SIGKILL)
@@ -199,7 +200,7 @@ def test_a_worker_that_dies_at_once_is_not_started_over_and_over(settings):
 
 def test_a_worker_that_does_not_end_in_time_is_ended(settings, caplog):
     """The node must be able to stop in the middle of a study; afterwards there is nothing left to stop."""
-    process = WorkerProcess(settings)
+    process = WorkerProcess(settings, Bell(lambda: None).ringer)
     process.tick()
     [child] = workers()
     process.stop(grace_s=0.0)
@@ -211,4 +212,4 @@ def test_a_worker_that_does_not_end_in_time_is_ended(settings, caplog):
 
 def test_stopping_a_worker_that_was_never_needed_is_harmless(settings):
     """As when a node stops before its first tick."""
-    WorkerProcess(settings).stop(grace_s=0.0)
+    WorkerProcess(settings, Bell(lambda: None).ringer).stop(grace_s=0.0)

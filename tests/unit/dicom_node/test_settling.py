@@ -45,7 +45,7 @@ def settle(studies, pacs, still_open=()):
     """At 20 s, with 5 s of quiet, 60 s at most."""
     return settle_complete_studies(
         studies, pacs, lambda _activity: Patience(5.0, 60.0), lambda uid: int(uid in still_open), now=20.0
-    )
+    ).settled
 
 
 def test_only_quiet_studies_without_open_associations_settle():
