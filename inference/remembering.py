@@ -117,7 +117,7 @@ class RememberingNetwork:
 def _key(package: str, pictures: Tensor) -> bytes:
     """Of the numbers, whatever their order in memory."""
     digest = hashlib.sha256(f"{package} {tuple(pictures.shape)} {pictures.dtype}".encode())
-    digest.update(memoryview(pictures.cpu().contiguous(memory_format=torch.contiguous_format).numpy()))
+    digest.update(pictures.cpu().contiguous(memory_format=torch.contiguous_format).numpy().data)
     return digest.digest()
 
 

@@ -45,6 +45,70 @@ def test_a_task_may_be_hastened():
     schedule.hasten("count")
 
 
+def test_a_task_that_is_hastened_while_it_runs_runs_once_more():
+    """What it was hastened for may have come after it had looked."""
+    entered, leave = threading.Semaphore(0), threading.Semaphore(0)
+
+    def look():
+        entered.release()
+        leave.acquire(timeout=PATIENCE_S)
+
+    schedule = Schedule([Task("look", 3600.0, look)])
+    schedule.start()
+    schedule.hasten("look")
+    assert entered.acquire(timeout=PATIENCE_S)
+    schedule.hasten("look")
+    schedule.hasten("look")
+    leave.release(2)
+    assert entered.acquire(timeout=PATIENCE_S)
+    schedule.stop()
+    assert not entered.acquire(blocking=False)
+
+
+def test_a_task_may_be_hastened_to_a_time_to_come_and_is_never_put_off():
+    """The earlier of both times counts, and then the interval again."""
+    runs = threading.Semaphore(0)
+    schedule = Schedule([Task("soon", 0.01, runs.release), Task("late", 3600.0, runs.release)])
+    schedule.start()
+    schedule.hasten("soon", 3600.0)
+    assert all(runs.acquire(timeout=PATIENCE_S) for _ in range(3))
+    schedule.stop()
+    schedule = Schedule([Task("late", 3600.0, runs.release)])
+    schedule.start()
+    while runs.acquire(blocking=False):
+        pass
+    schedule.hasten("late", 0.05)
+    assert runs.acquire(timeout=PATIENCE_S)
+    schedule.stop()
+
+
+def ring_from_afar(ringer):
+    """What another process does."""
+    ringer.ring()
+
+
+def test_a_bell_is_heard_across_processes_and_rings_without_a_listener():
+    """Also a thousand times before anybody listens: who rings waits for nobody."""
+    heard = threading.Event()
+    bell = Bell(heard.set)
+    for _ in range(20_000):
+        bell.ringer.ring()
+    bell.start()
+    assert heard.wait(PATIENCE_S)
+    heard.clear()
+    process = multiprocessing.get_context("spawn").Process(target=ring_from_afar, args=(bell.ringer,))
+    process.start()
+    process.join(PATIENCE_S)
+    assert heard.wait(PATIENCE_S)
+    bell.stop()
+    bell.ringer.ring()
+
+
+def test_a_bell_that_nobody_listens_to_can_be_stopped():
+    """As when a node does not come up."""
+    Bell(lambda: None).stop()
+
+
 def test_a_task_is_never_run_twice_at_once_and_stop_waits_for_it():
     """A slow run holds the next one back; another task goes on meanwhile."""
     entered, leave, others = threading.Semaphore(0), threading.Event(), threading.Semaphore(0)
