@@ -85,6 +85,8 @@ class RuntimeSection(Section):
         description="a folder, or null for compiled/ in node.storage",
         examples=["/srv/dicom-node/compiled"],
     )
+    #: Whether a worker with nothing else to do looks at studies that are still arriving.
+    work_ahead: bool = Field(default=True, strict=True, description="true or false", examples=["true"])
     #: local: on this machine. ray: by the replicas of a Ray cluster, and on this machine while none answers.
     executor: Literal["local", "ray"] = Field(default="local", description="local or ray", examples=["ray"])
     #: Of executor ray. auto: the cluster that this machine is a part of.

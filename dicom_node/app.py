@@ -12,13 +12,14 @@ from functools import partial
 from pydicom.dataset import Dataset
 
 from dicom_node.auditor import AuditedCalls, AuditedFolders, auditor_of
+from dicom_node.bell import Bell
 from dicom_node.calls import CallBook
 from dicom_node.clock_watch import ClockWatch
 from dicom_node.commitment_scu import ProvingPeer
 from dicom_node.commitment_service import CommitmentPeers, CommitmentService
 from dicom_node.domain.delivery import Destination, RetryPolicy
 from dicom_node.domain.errors import Fault, SettingsError, StoreError
-from dicom_node.domain.study import InstanceKind, Maker
+from dicom_node.domain.study import Instance, InstanceKind, Maker
 from dicom_node.doorkeeping import admission, calling_sender, listener
 from dicom_node.equipment import is_own
 from dicom_node.holdings import instances_held
@@ -81,7 +82,9 @@ class Node:
         self._listens = False
         folders = AuditedFolders(settings.node.storage, self._audit, person="")
         folders.sweep()
-        self._worker = WorkerProcess(settings)
+        self._arriving: frozenset[str] = frozenset()
+        self._results_bell = Bell(self._deliver_soon)
+        self._worker = WorkerProcess(settings, self._results_bell.ringer)
         # chance spreads retries, and guards nothing
         policy = RetryPolicy(settings.deliver.give_up_after_hours * 3600, random.Random())
         self._outbox = Outbox(
@@ -105,7 +108,7 @@ class Node:
             listener(settings),
             receiver,
             partial(admission, settings),
-            on_stored=lambda _instance: None,
+            on_stored=self._stored,
             on_call=self._calls.note,
             clock=clock,
             on_received=self._receptions.note,
@@ -120,6 +123,7 @@ class Node:
             self._audit.queried,
         )
         self._scp.also_serve(self._commitment.services)
+        self._scp.tell_of_ends(self._settle_soon)
         self._schedule = Schedule(
             [
                 Task(_SETTLE, _SETTLE_EVERY_S, self._settle),
@@ -132,7 +136,7 @@ class Node:
                 *self._commitment.tasks,
                 *catch_up_tasks(settings, self._catch_up),
                 *(
-                    Task(f"deliver to {peer}", _DELIVER_EVERY_S, partial(self._deliver_to, peer))
+                    Task(_deliver_to(peer), _DELIVER_EVERY_S, partial(self._deliver_to, peer))
                     for peer in settings.outgoing_peers
                 ),
             ]
@@ -154,6 +158,7 @@ class Node:
         self._listens = True
         self._audit.started()
         self._schedule.start()
+        self._results_bell.start()
 
     def stop(self) -> None:
         """Take no more, finish what is being written, and leave the rest on disk for the next start."""
@@ -167,6 +172,7 @@ class Node:
         self._schedule.stop()
         self._inquiries.stop(_ANSWER_GRACE_S)
         self._worker.stop(_GRACE_S)
+        self._results_bell.stop()
         self._calls.flush()
         self._audit.received(self._receptions.over(all_are=True))
         self._audit.sent(self._dispatches.over())
@@ -189,11 +195,25 @@ class Node:
     def _settle(self) -> None:
         now, patience_of = self._clock(), partial(patience_for, self._settings)
         listening_since = now - (time.monotonic() - self._made_at)
-        if settle_complete_studies(self.store, self._inquiries, patience_of, self._open_senders, now, listening_since):
+        found = settle_complete_studies(
+            self.store, self._inquiries, patience_of, self._open_senders, now, listening_since
+        )
+        self._arriving = found.waiting
+        if found.next_quiet_s < float("inf"):
+            self._schedule.hasten(_SETTLE, found.next_quiet_s)
+        if found.settled:
             self._worker.tick()
+
+    def _stored(self, instance: Instance) -> None:
+        if instance.study_instance_uid not in self._arriving:  # else it is known when to look again
+            self._settle_soon()
 
     def _settle_soon(self) -> None:
         self._schedule.hasten(_SETTLE)
+
+    def _deliver_soon(self) -> None:
+        for peer in self._settings.outgoing_peers:
+            self._schedule.hasten(_deliver_to(peer))
 
     def _open_senders(self, study_instance_uid: str) -> int:
         """Associations and uploads that have stored something of a study and are not over."""
@@ -207,6 +227,11 @@ class Node:
         """What a peer holds of a study; without own objects, which there are only where this node has made some."""
         own = is_own_uid if self.store.has_own_objects(study_instance_uid) else None
         return instances_held(study_instance_uid, partial(self._find, peer), own)
+
+
+def _deliver_to(peer: str) -> str:
+    """The name of the task."""
+    return f"deliver to {peer}"
 
 
 def classify(sop_class_uid: str, sop_instance_uid: str, maker: Maker) -> InstanceKind:

@@ -6,7 +6,7 @@ No patient is real; UIDs derive from the seed, so the same seed makes the same s
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -214,10 +214,12 @@ _PLANS: tuple[tuple[_Plan, Callable[[np.random.Generator], phantoms.Phantom]], .
 )
 
 
-def phantom_studies(seed: int, when: datetime.datetime) -> tuple[PhantomStudy, ...]:
-    """One study of each kind; the brain has a lesion whose true voxels and volume come with it."""
+def phantom_studies(seed: int, when: datetime.datetime, kinds: Collection[str] = ()) -> tuple[PhantomStudy, ...]:
+    """One study of each kind, or of these; the brain has a lesion whose true voxels and volume come with it."""
     studies = []
     for number, (plan, draw) in enumerate(_PLANS):
+        if kinds and plan.kind not in kinds:
+            continue
         identity = _Identity(seed, plan.kind, when)
         drawn = draw(np.random.default_rng([seed, number]))
         instances = tuple(_instance(identity, plan, index, frame) for index, frame in enumerate(drawn.pixels))

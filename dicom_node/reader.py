@@ -44,6 +44,8 @@ class LoadSettings:
     scratch: Path | None = None
     #: What a study's pixels may take in memory, in bytes, before they go there.
     in_memory: int = IN_MEMORY
+    #: Whether the log says what is left out.
+    tells: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +74,7 @@ def load_study(study_instance_uid: str, paths: Sequence[Path], settings: LoadSet
         volumes += found
         left_out += unstackable
     exclusions += strangers + left_out
-    for exclusion in exclusions:
+    for exclusion in exclusions if settings.tells else ():
         logger.info(
             "instance %s is not analysed: it %s",
             exclusion.sop_instance_uid,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,35 @@ class Task:
     run: Callable[[], object]
 
 
+class _Run:
+    """A task as the scheduler runs it: hastened in the middle of a run, it is run once more."""
+
+    def __init__(self, run: Callable[[], object]) -> None:
+        self._run = run
+        self._lock = threading.Lock()
+        self._is_running = self._again = False
+
+    def __call__(self) -> None:
+        self._again = True
+        while self._goes_on():
+            try:
+                self._run()
+            except BaseException:
+                self._is_running = False
+                raise
+
+    def again(self) -> bool:
+        """Have it run once more if it runs; whether it does."""
+        with self._lock:
+            self._again = self._again or self._is_running
+            return self._is_running
+
+    def _goes_on(self) -> bool:
+        with self._lock:
+            self._is_running, self._again = self._again, False
+            return self._is_running
+
+
 class Schedule:
     """Runs tasks between `start` and `stop`, each in a thread of its own when it is due."""
 
@@ -43,20 +73,28 @@ class Schedule:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         self._told: dict[str, str] = {}
+        self._runs = {task.name: _Run(task.run) for task in tasks}
         self._scheduler.add_listener(self._tell_of, EVENT_JOB_ERROR)
         self._scheduler.add_listener(lambda run: self._told.pop(run.job_id, None), EVENT_JOB_EXECUTED)
         for task in tasks:
-            self._scheduler.add_job(task.run, trigger_of(task.when), id=task.name, name=task.name)
+            self._scheduler.add_job(self._runs[task.name], trigger_of(task.when), id=task.name, name=task.name)
 
     def start(self) -> None:
         """Begin; the first run of each task comes after its interval, or at its time of day."""
         self._scheduler.start()
 
-    def hasten(self, name: str) -> None:
-        """Have the task of this name run now, and then at its interval; nothing while it runs, or when stopped."""
-        if self._scheduler.running:
-            with suppress(JobLookupError):  # stopped meanwhile
-                self._scheduler.modify_job(name, next_run_time=datetime.datetime.now(datetime.UTC))
+    def hasten(self, name: str, after_s: float = 0.0) -> None:
+        """Have the task of this name run in so many seconds at the latest, then at its interval; nothing when stopped.
+
+        What is to run now, and does so already, is run once more.
+        """
+        if not self._scheduler.running or (after_s <= 0 and name in self._runs and self._runs[name].again()):
+            return
+        at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=after_s)
+        with suppress(JobLookupError):  # stopped meanwhile
+            job = self._scheduler.get_job(name)
+            if job is not None and job.next_run_time > at:
+                job.modify(next_run_time=at)
 
     def run_now(self) -> None:
         """The clock was set, and next runs may be far away: what has an interval runs at once, what has a time of day

@@ -106,6 +106,11 @@ class StorageScp:
         """Have handlers of another service answer its messages, from the next `start` on."""
         self._services.extend(services)
 
+    def tell_of_ends(self, on_end: Callable[[], None]) -> None:
+        """Have `on_end`, which must not raise, run when an association or its connection has ended."""
+        endings = (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)
+        self.also_serve((ending, lambda _event: on_end()) for ending in endings)
+
     def start(self) -> None:
         """Bind and listen. Raises OSError when the port is taken."""
         listener = self._listener

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dicom_node.domain.study import StudyActivity
@@ -33,6 +33,18 @@ class Senders(Protocol):
         """Their latest answers; asks again as needed, and does not wait."""
 
 
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """What came of a look at the studies that are being received."""
+
+    #: How many have settled.
+    settled: int
+    #: Those that have not.
+    waiting: frozenset[str]
+    #: Seconds until one of them will have been quiet for long enough; infinite if that will not be, or was long ago.
+    next_quiet_s: float
+
+
 def settle_complete_studies(
     store: SettlingStore,
     senders: Senders,
@@ -40,13 +52,13 @@ def settle_complete_studies(
     open_associations: Callable[[str], int],
     now: float,
     listening_since: float = 0.0,
-) -> int:
-    """Settle every study that is complete as far as anyone can tell; how many there were.
+) -> Settling:
+    """Settle every study that is complete as far as anyone can tell.
 
     `open_associations` counts those that have sent images of a study and are still open. Before `listening_since`
     nobody could send: senders that the last stop cut off have as long to come again.
     """
-    settled = 0
+    settled, waiting, next_quiet_s = 0, [], float("inf")
     for received in store.receiving():
         activity = replace(received, last_received_at=max(received.last_received_at, listening_since))
         study = activity.study_instance_uid
@@ -57,6 +69,10 @@ def settle_complete_studies(
             store.settle(study, reason=verdict.reason, now=now)
             _LOGGER.info("Study %s is settled: %s", study, verdict.reason, extra={"action": "study_settled"})
             settled += 1
-        elif isinstance(verdict, Waiting) and verdict.peer_holds_more:
+            continue
+        waiting.append(study)
+        quiet_s = patience_of(activity).quiet_seconds - (now - activity.last_received_at)
+        next_quiet_s = min(next_quiet_s, quiet_s) if quiet_s > 0 else next_quiet_s
+        if isinstance(verdict, Waiting) and verdict.peer_holds_more:
             store.note_waiting(study, reason=verdict.reason)
-    return settled
+    return Settling(settled, frozenset(waiting), next_quiet_s)

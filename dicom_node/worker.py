@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from pydicom import Dataset
@@ -29,6 +29,7 @@ from dicom_node.summary import summarise
 
 _LOGGER = logging.getLogger(__name__)
 
+_Done = TypeVar("_Done")
 #: study_instance_uid, files, start of the analysis, earlier reports -> what is known of the study.
 Analyse = Callable[[str, Sequence[Path], datetime.datetime, Sequence[EarlierReport]], AnalysedStudy]
 
@@ -43,6 +44,13 @@ class ResultFolder(Protocol):
         """What to do before results can be written; None when they can."""
 
 
+class Ahead(Protocol):
+    """What there is to do for studies that are still arriving."""
+
+    def look(self, is_told: Callable[[], bool]) -> float | None:
+        """Do some of it, until `is_told` and a study waits; seconds until there will be more, None: when told."""
+
+
 class Worker:
     """One worker. `name` must be no other worker's, of this run or an earlier one."""
 
@@ -54,6 +62,7 @@ class Worker:
         analyse: Analyse,
         clock: Callable[[], float] = time.time,
         spare_time: SpareTime | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self._name = name
         self._store = store
@@ -61,7 +70,8 @@ class Worker:
         self._analyse = analyse
         self._clock = clock
         self._spare_time = spare_time
-        self._told = ""
+        self._ahead = ahead
+        self._told = self._told_aside = ""
 
     def take_one(self) -> bool:
         """Work on the job whose turn it is, whatever comes of it, or else on one copy; False when nothing can be done.
@@ -83,19 +93,40 @@ class Worker:
         self._work_on(job)
         return True
 
+    def wait(self, is_told: Callable[[float | None], bool]) -> None:
+        """Work ahead until `is_told` that there may be jobs; it is asked with how long it may wait, None: for ever."""
+        while not is_told(self._look_ahead(is_told)):
+            pass
+
+    def _look_ahead(self, is_told: Callable[[float | None], bool]) -> float | None:
+        ahead = self._ahead
+        return (
+            None
+            if ahead is None
+            else self._aside("Working ahead", "ahead_broke", lambda: ahead.look(lambda: is_told(0.0)))
+        )
+
+    def get_warm(self, warm: Callable[[], None]) -> None:
+        """Run what makes the first study as fast as the others."""
+        self._aside("Warming up", "warming_broke", warm)
+
     def _use_spare_time(self) -> bool:
-        if self._spare_time is None:
-            return False
+        spare_time = self._spare_time
+        return spare_time is not None and bool(self._aside("A research copy", "copy_broke", spare_time.copy_one))
+
+    def _aside(self, what: str, action: str, work: Callable[[], _Done]) -> _Done | None:
+        """What is no analysis, and must never stop one; None, told once in a row, when it breaks off."""
         try:
-            return self._spare_time.copy_one()
-        except Exception as error:  # noqa: BLE001  # the same last resort: a copy must never stop an analysis
-            _LOGGER.error(  # noqa: TRY400  # a traceback would quote messages, and they may quote the patient
-                "A research copy broke off: %s (%s)",
-                type_and_place(error),
-                call_path(error),
-                extra={"action": "copy_broke"},
-            )
-            return False
+            done = work()
+        except Exception as error:  # noqa: BLE001  # the same last resort
+            told = f"{what} broke off: {type_and_place(error)} ({call_path(error)})"
+            if told != self._told_aside:
+                # a traceback would quote messages, and they may quote the patient
+                _LOGGER.error(told, extra={"action": action})  # noqa: TRY400
+            self._told_aside = told
+            return None
+        self._told_aside = ""
+        return done
 
     def _work_on(self, job: Job) -> None:
         study = job.study_instance_uid

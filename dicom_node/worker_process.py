@@ -19,6 +19,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
+from dicom_node.bell import Ringer
 from dicom_node.faults import tell_without_messages
 from dicom_node.logs import configure_logging
 from dicom_node.settings import Settings
@@ -33,10 +34,14 @@ _RESTART_AFTER_S = 5.0
 
 
 class WorkerProcess:
-    """Started by the first `tick`, started again by a later one when it has died. Safe for many threads."""
+    """Started by the first `tick`, started again by a later one when it has died. Safe for many threads.
 
-    def __init__(self, settings: Settings) -> None:
+    It rings `results` when there are some to be delivered.
+    """
+
+    def __init__(self, settings: Settings, results: Ringer) -> None:
         self._settings = settings
+        self._results = results
         self._context = multiprocessing.get_context("spawn")
         self._lock = threading.Lock()
         self._process: BaseProcess | None = None
@@ -77,7 +82,8 @@ class WorkerProcess:
         self._started_at = time.monotonic()
         self._idle = False
         self._connection, theirs = self._context.Pipe()
-        self._process = self._context.Process(target=_main, args=(self._settings, theirs), name="dicom-node-worker")
+        given = (self._settings, theirs, self._results)
+        self._process = self._context.Process(target=_main, args=given, name="dicom-node-worker")
         self._process.start()
         theirs.close()
 
@@ -93,14 +99,16 @@ class WorkerProcess:
             connection.send_bytes(_MESSAGE)
 
 
-def _main(settings: Settings, connection: Connection) -> None:
+def _main(settings: Settings, connection: Connection, results: Ringer) -> None:
     """The process: make the models ready once, then work whenever there is a message."""
     # imported here: torch belongs to this process, the receiving one stays small and starts at once
     from dicom_node.cluster import cluster_for  # noqa: PLC0415
     from dicom_node.engine import build_engine  # noqa: PLC0415
     from dicom_node.pipeline import analyse_study  # noqa: PLC0415
     from dicom_node.research.setup import spare_time  # noqa: PLC0415
+    from dicom_node.warming import warm  # noqa: PLC0415
     from dicom_node.worker import Worker  # noqa: PLC0415
+    from dicom_node.working_ahead import WorkingAhead  # noqa: PLC0415
 
     for ignored in (signal.SIGINT, signal.SIGTERM):  # the node decides when its worker ends
         signal.signal(ignored, signal.SIG_IGN)
@@ -110,23 +118,33 @@ def _main(settings: Settings, connection: Connection) -> None:
     store, spool = Store.open(settings.database), Spool(settings.node.storage, settings.receive.minimum_free_bytes)
     shelf, cluster = cluster_for(engine.shelf, settings, store)
     engine = replace(engine, shelf=shelf)
+    ahead = WorkingAhead(store, engine, time.time) if settings.runtime.work_ahead else None
+    asked = engine if ahead is None else ahead.engine
     worker = Worker(
         name=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
         store=store,
         results=spool,
         analyse=lambda study, paths, when, earlier: analyse_study(
-            study, paths, engine.without(store.refused_classes(now=time.time())), when, earlier
+            study, paths, asked.without(store.refused_classes(now=time.time())), when, earlier
         ),
         spare_time=spare_time(settings, store, spool, time.time),
+        ahead=ahead,
     )
     _LOGGER.info("The worker is ready", extra={"action": "worker_ready"})
     try:
         with contextlib.suppress(EOFError, OSError):  # the node has closed the pipe, or is gone
+            is_warm = False
             while True:
                 while worker.take_one():
+                    results.ring()
                     if connection.poll():  # a busy worker is sent nothing: this is the end of the pipe
                         return
+                if not is_warm:
+                    worker.get_warm(lambda: warm(engine, lambda: not (connection.poll() or store.is_claimable())))
+                    is_warm = True
+                    continue
                 connection.send_bytes(_MESSAGE)
+                worker.wait(connection.poll)
                 connection.recv_bytes()
     finally:
         if cluster is not None:

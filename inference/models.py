@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from itertools import count
 from typing import Any
@@ -23,6 +24,7 @@ from inference.foreign import ForeignNetwork
 from inference.gpu import GpuNetwork, gpu_network
 from inference.interpret import classification, slices_to_show
 from inference.registry import BrokenPackage, Package
+from inference.remembering import Memory, RememberingNetwork
 from inference.transforms import Placement, prepare
 from inference.volume import Volume
 from inference.weights_file import load_weights
@@ -52,8 +54,9 @@ class _Ready:
     @cached_property
     def differentiable(self) -> nn.Module | None:
         """The network in torch; None where there is none, since it came as a file of its own."""
-        if isinstance(self.network, nn.Module):
-            return self.network
+        network = self.network.network if isinstance(self.network, RememberingNetwork) else self.network
+        if isinstance(network, nn.Module):
+            return network
         return own_network(self.package) if self.package.card.architecture else None
 
 
@@ -237,6 +240,12 @@ def _shape(card: Card, classes: int) -> tuple[int, ...]:
             return 1, classes, size, size
 
 
+def whole_batches(volume: Volume) -> Volume | None:
+    """As many slices, from the first on, as are asked about in full batches: more behind them change none of these."""
+    count = volume.shape[0] - volume.shape[0] % _AT_ONCE
+    return replace(volume, pixels=volume.pixels[:count], frames=volume.frames[:count]) if count else None
+
+
 def load_all(
     packages: Mapping[str, Package | BrokenPackage], compiling: Compiling | None = None
 ) -> dict[str, Model | BrokenPackage]:
@@ -248,3 +257,13 @@ def load_all(
         name: load(package, compiling) if isinstance(package, Package) else package
         for name, package in packages.items()
     }
+
+
+def remembering(shelf: Mapping[str, Model | BrokenPackage], memory: Memory) -> dict[str, Model | BrokenPackage]:
+    """The same models, asked through a memory."""
+
+    def through_memory(model: Model) -> Model:
+        package = model.package
+        return type(model)(package, RememberingNetwork(package.digest, model.network, memory))
+
+    return {name: model if isinstance(model, BrokenPackage) else through_memory(model) for name, model in shelf.items()}

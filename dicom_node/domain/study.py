@@ -74,3 +74,15 @@ class StudyActivity:
     last_received_at: float
     senders: tuple[Sender, ...] = ()
     urgency: Urgency = Urgency.ROUTINE
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesArriving:
+    """A series of a study that is not settled, as far as images of it have come."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    image_count: int
+    size_bytes: int
+    #: When the latest came; seconds since the epoch, UTC.
+    last_received_at: float

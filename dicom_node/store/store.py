@@ -2,8 +2,9 @@
 
 A study's deliveries are in deliveries.py, what peers refuse of them in substitutions.py, their proofs in proofs.py,
 research copies in research.py, which peers can be reached in reachability.py, what a person may ask for in requests.py,
-the removal of a study in removal.py, what is pulled in pulls.py, what is told of it in overview.py, what the node is to
-promise in promises.py, how times follow the clock in clock.py; they share ledger.py. All run SQL by name only.
+the removal of a study in removal.py, what is pulled in pulls.py, what is told of it in overview.py, what is still
+arriving in arriving.py, what the node is to promise in promises.py, how times follow the clock in clock.py; they share
+ledger.py. All run SQL by name only.
 
 A step and its event are one transaction, on disk when the method returns. A Store may be shared by threads, and a file
 by processes that open a Store each; database.py says how. An image that comes in order is no event: its row says
@@ -23,6 +24,7 @@ from dicom_node.domain.research import CopyWish
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
 from dicom_node.domain.urgency import MOST_OVERTAKEN
 from dicom_node.store import rows
+from dicom_node.store.arriving import Arriving
 from dicom_node.store.audit import AuditRecords
 from dicom_node.store.calls import Calls
 from dicom_node.store.clock import Clock
@@ -65,7 +67,7 @@ class Receipt(StrEnum):
     CONFLICT = "conflict"
 
 
-class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Clock):
+class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Arriving, Clock):
     """One open database. Every method raises StoreError when the database refuses."""
 
     def __init__(self, database: Database) -> None:

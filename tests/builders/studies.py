@@ -60,4 +60,4 @@ def settle_quiet_studies(store, quiet_seconds, now):
     """Settle what was quiet long enough, as where no association is open and no sender answers queries; how many."""
     nobody = Inquiries({}, lambda _peer, _study: 0, lambda: None)
     patience = Patience(quiet_seconds=quiet_seconds, at_most_seconds=300.0)
-    return settle_complete_studies(store, nobody, lambda _activity: patience, lambda _study: 0, now)
+    return settle_complete_studies(store, nobody, lambda _activity: patience, lambda _study: 0, now).settled

@@ -30,7 +30,7 @@ MR_WISH = ContextWish("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.2.1")
 class IdleWorker:
     """In the place of the worker process, which takes long to start and is not needed to settle."""
 
-    def __init__(self, _settings):
+    def __init__(self, _settings, _results):
         self.ticks = 0
 
     def tick(self):

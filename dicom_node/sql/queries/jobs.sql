@@ -125,3 +125,10 @@ UPDATE job SET overtaken = overtaken + 1 WHERE job_id = (
         SELECT 1 FROM job AS other WHERE other.study_instance_uid = job.study_instance_uid AND other.state = 'running'
     ) ORDER BY settled_at, job_id LIMIT 1
 ) AND (settled_at, job_id) < (:settled_at, :job_id);
+
+-- name: series_arriving
+-- How much has come of each series of the studies that are still arriving, the most urgent study first.
+SELECT job.study_instance_uid, series_instance_uid, count(*) AS image_count, sum(size_bytes) AS size_bytes,
+       max(received_at) AS last_received_at
+FROM job JOIN instance USING (study_instance_uid) WHERE state = 'receiving' AND kind = 'image'
+GROUP BY job_id, series_instance_uid ORDER BY job.urgency DESC, opened_at, job_id, min(received_at);

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node import worker_process
+from dicom_node.bell import Bell
 from dicom_node.domain.errors import StoreError
 from dicom_node.domain.job import JobState
 from dicom_node.domain.study import Instance, InstanceKind
@@ -42,6 +43,70 @@ def test_a_task_may_be_hastened():
     schedule.hasten("other")
     schedule.stop()
     schedule.hasten("count")
+
+
+def test_a_task_that_is_hastened_while_it_runs_runs_once_more():
+    """What it was hastened for may have come after it had looked."""
+    entered, leave = threading.Semaphore(0), threading.Semaphore(0)
+
+    def look():
+        entered.release()
+        leave.acquire(timeout=PATIENCE_S)
+
+    schedule = Schedule([Task("look", 3600.0, look)])
+    schedule.start()
+    schedule.hasten("look")
+    assert entered.acquire(timeout=PATIENCE_S)
+    schedule.hasten("look")
+    schedule.hasten("look")
+    leave.release(2)
+    assert entered.acquire(timeout=PATIENCE_S)
+    schedule.stop()
+    assert not entered.acquire(blocking=False)
+
+
+def test_a_task_may_be_hastened_to_a_time_to_come_and_is_never_put_off():
+    """The earlier of both times counts, and then the interval again."""
+    runs = threading.Semaphore(0)
+    schedule = Schedule([Task("soon", 0.01, runs.release), Task("late", 3600.0, runs.release)])
+    schedule.start()
+    schedule.hasten("soon", 3600.0)
+    assert all(runs.acquire(timeout=PATIENCE_S) for _ in range(3))
+    schedule.stop()
+    schedule = Schedule([Task("late", 3600.0, runs.release)])
+    schedule.start()
+    while runs.acquire(blocking=False):
+        pass
+    schedule.hasten("late", 0.05)
+    assert runs.acquire(timeout=PATIENCE_S)
+    schedule.stop()
+
+
+def ring_from_afar(ringer):
+    """What another process does."""
+    ringer.ring()
+
+
+def test_a_bell_is_heard_across_processes_and_rings_without_a_listener():
+    """Also a thousand times before anybody listens: who rings waits for nobody."""
+    heard = threading.Event()
+    bell = Bell(heard.set)
+    for _ in range(20_000):
+        bell.ringer.ring()
+    bell.start()
+    assert heard.wait(PATIENCE_S)
+    heard.clear()
+    process = multiprocessing.get_context("spawn").Process(target=ring_from_afar, args=(bell.ringer,))
+    process.start()
+    process.join(PATIENCE_S)
+    assert heard.wait(PATIENCE_S)
+    bell.stop()
+    bell.ringer.ring()
+
+
+def test_a_bell_that_nobody_listens_to_can_be_stopped():
+    """As when a node does not come up."""
+    Bell(lambda: None).stop()
 
 
 def test_a_task_is_never_run_twice_at_once_and_stop_waits_for_it():
@@ -167,7 +232,7 @@ def hopeless_study(store, study):
 def test_a_worker_that_died_is_started_again_works_when_woken_and_stops_when_told(settings, store, monkeypatch, caplog):
     """Killed, it is replaced by a later tick; the new one works again and again; without a node it ends by itself."""
     monkeypatch.setattr(worker_process, "_RESTART_AFTER_S", 0.0)
-    process = WorkerProcess(settings)
+    process = WorkerProcess(settings, Bell(lambda: None).ringer)
     process.tick()
     [first] = workers()
     os.kill(first.pid, signal.SIGKILL)
@@ -187,7 +252,7 @@ def test_a_worker_that_died_is_started_again_works_when_woken_and_stops_when_tol
 
 def test_a_worker_that_dies_at_once_is_not_started_over_and_over(settings):
     """The next start waits."""
-    process = WorkerProcess(settings)
+    process = WorkerProcess(settings, Bell(lambda: None).ringer)
     process.tick()
     [first] = workers()
     os.kill(first.pid, signal.SIGKILL)
@@ -199,7 +264,7 @@ def test_a_worker_that_dies_at_once_is_not_started_over_and_over(settings):
 
 def test_a_worker_that_does_not_end_in_time_is_ended(settings, caplog):
     """The node must be able to stop in the middle of a study; afterwards there is nothing left to stop."""
-    process = WorkerProcess(settings)
+    process = WorkerProcess(settings, Bell(lambda: None).ringer)
     process.tick()
     [child] = workers()
     process.stop(grace_s=0.0)
@@ -211,4 +276,4 @@ def test_a_worker_that_does_not_end_in_time_is_ended(settings, caplog):
 
 def test_stopping_a_worker_that_was_never_needed_is_harmless(settings):
     """As when a node stops before its first tick."""
-    WorkerProcess(settings).stop(grace_s=0.0)
+    WorkerProcess(settings, Bell(lambda: None).ringer).stop(grace_s=0.0)

@@ -45,7 +45,18 @@ def settle(studies, pacs, still_open=()):
     """At 20 s, with 5 s of quiet, 60 s at most."""
     return settle_complete_studies(
         studies, pacs, lambda _activity: Patience(5.0, 60.0), lambda uid: int(uid in still_open), now=20.0
+    ).settled
+
+
+def test_it_is_known_when_the_next_study_will_have_been_quiet():
+    """Of those that are not settled; one that was quiet for long enough, and is still being sent, has no such time."""
+    studies = Studies(10.0, 18.0, 10.0, 19.5)
+    found = settle_complete_studies(
+        studies, Pacs(), lambda _activity: Patience(5.0, 60.0), lambda uid: int(uid == "1.2.2"), now=20.0
     )
+    assert (found.settled, found.waiting, found.next_quiet_s) == (1, {"1.2.1", "1.2.2", "1.2.3"}, 3.0)
+    none = settle_complete_studies(Studies(), Pacs(), lambda _activity: Patience(5.0, 60.0), lambda _uid: 0, now=20.0)
+    assert (none.settled, none.waiting, none.next_quiet_s) == (0, frozenset(), float("inf"))
 
 
 def test_only_quiet_studies_without_open_associations_settle():

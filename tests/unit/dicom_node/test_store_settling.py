@@ -178,3 +178,21 @@ def test_an_older_database_is_brought_up_to_date(path):
         with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
             connection.execute(f"UPDATE {table} SET urgency = 'very'")
     connection.close()
+
+
+def test_a_worker_sees_what_arrives_series_by_series(store):
+    """Images of studies that are not settled, the most urgent study first; what is no image does not count."""
+    receive(store, 1, 2, now=100.0)
+    receive(store, 3, now=104.0, kind=InstanceKind.NOT_AN_IMAGE)
+    receive(store, 1, study=OTHER, urgency=URGENT, now=103.0)
+    assert [(each.study_instance_uid, each.image_count, each.size_bytes) for each in store.series_arriving()] == [
+        (OTHER, 1, 101),
+        (STUDY, 2, 101 + 102),
+    ]
+    assert [each.last_received_at for each in store.series_arriving()] == [103.0, 101.0]
+    assert not store.is_claimable()
+    store.settle(OTHER, reason="quiet", now=110.0)
+    assert [each.series_instance_uid for each in store.series_arriving()] == [f"{STUDY}.3"]
+    assert store.is_claimable()
+    store.claim("w", now=111.0, lease_s=LEASE_S)
+    assert not store.is_claimable()
