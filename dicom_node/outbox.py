@@ -214,7 +214,8 @@ class Outbox:
     def _is_in_vain(self, delivery: Delivery) -> bool:
         """While the node was away nothing was tried; a peer that comes back with it has some tries left."""
         now = self._clock()
-        return now - self._started_at >= LONGEST_DELAY_S and self._policy.is_over(delivery.failing_since, now)
+        has_tried = now - self._started_at >= min(LONGEST_DELAY_S, self._policy.give_up_after_s)
+        return has_tried and self._policy.is_over(delivery.failing_since, now)
 
     def _bury(self, due: Iterable[Delivery]) -> None:
         for delivery in due:

@@ -256,7 +256,7 @@ def test_what_is_refused(node, log, tmp_path, capfd):
             for keyword, value in change.items():
                 dataset[keyword]._value = value
             if not change:
-                patched.setattr(Spool, "keep", fail)
+                patched.setattr(Spool, "place", fail)
             association = entity.associate(HOST, here(node).port, ae_title="AINODE")
             answers.append(association.send_c_store(dataset))
             association.release()
@@ -278,7 +278,7 @@ def test_what_is_refused(node, log, tmp_path, capfd):
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(reader, "decode"), (reader, "split_into_stacks"), (pipeline, "results_for")]
+    ("module", "name"), [(series, "decode"), (series, "split_into_stacks"), (pipeline, "results_for")]
 )
 def test_what_breaks_in_the_analysis(node, worker, config, log, tmp_path, *, capfd, monkeypatch, module, name):
     """The error has the patient in its message."""
