@@ -86,12 +86,12 @@ class BoundedSocket(AssociationSocket):
         return count != 0
 
     def wait(self, bell: Bell, timeout_s: float) -> bool:
-        """Wait until something has come, the bell rings or the time is over; whether something has.
+        """Wait until more has come, the bell rings or the time is over; whether more has.
 
         Raises OSError when the connection was closed by another thread.
         """
         connection = self.socket
-        if self._begin < self._end or (isinstance(connection, ssl.SSLSocket) and connection.pending()):
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
             return True
         descriptor = -1 if connection is None else connection.fileno()
         if descriptor < 0:
