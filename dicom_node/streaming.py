@@ -19,7 +19,7 @@ from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
-from dicom_node.bounded_socket import AWAITING_CLOSE, CLOSED, BoundedSocket
+from dicom_node.bounded_socket import AWAITING_CLOSE, BEFORE_REQUEST, CLOSED, BoundedSocket
 from dicom_node.pdata import (
     COMMAND,
     LAST,
@@ -65,7 +65,6 @@ class StreamingProvider(DULServiceProvider):
 
     def run_reactor(self) -> None:
         """pynetdicom's; when it ends nothing is left half received."""
-        self._bell.open()
         try:
             super().run_reactor()
         finally:
@@ -113,6 +112,8 @@ class StreamingProvider(DULServiceProvider):
         state = self.state_machine.current_state
         if state == AWAITING_CLOSE:
             return super()._is_transport_event()
+        if state not in BEFORE_REQUEST:
+            self._bell.open()  # not for everybody who connects
         if not source.unread and not self._await(source):
             return False
         if state != _DATA_TRANSFER:
