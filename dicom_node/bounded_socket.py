@@ -27,7 +27,7 @@ DRAINED = 4
 _BUFFER_BYTES = 2 * 131072
 #: The states of the association before its request has come (PS3.8 Table 9-2); its first bytes may come before
 #: pynetdicom has taken note of the connection.
-_BEFORE_REQUEST = frozenset({"Sta1", "Sta2"})
+BEFORE_REQUEST = frozenset({"Sta1", "Sta2"})
 #: The association is over, and so is what is still to come.
 AWAITING_CLOSE = "Sta13"
 #: The event of a connection that was closed (PS3.8 Table 9-10).
@@ -86,12 +86,12 @@ class BoundedSocket(AssociationSocket):
         return count != 0
 
     def wait(self, bell: Bell, timeout_s: float) -> bool:
-        """Wait until something has come, the bell rings or the time is over; whether something has.
+        """Wait until more has come, the bell rings or the time is over; whether more has.
 
         Raises OSError when the connection was closed by another thread.
         """
         connection = self.socket
-        if self._begin < self._end or (isinstance(connection, ssl.SSLSocket) and connection.pending()):
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
             return True
         descriptor = -1 if connection is None else connection.fileno()
         if descriptor < 0:
@@ -135,7 +135,7 @@ class BoundedSocket(AssociationSocket):
         if nr_bytes > LONGEST_PDU_BYTES:
             raise self.too_long(nr_bytes)
         self.count(nr_bytes)
-        asked = state not in _BEFORE_REQUEST
+        asked = state not in BEFORE_REQUEST
         until = time.monotonic() + self._bounds.idle_s if asked else self._opened_at + self._bounds.artim_s
         try:
             return self._read(nr_bytes, until)

@@ -16,10 +16,9 @@ from pynetdicom.fsm import InvalidEventError, StateMachine
 from pynetdicom.pdu_primitives import P_DATA
 
 from dicom_node.faults import type_and_place
+from dicom_node.store_stream import LONGEST_COMMAND_BYTES
 
-#: No command set of PS3.7 comes near.
-_LONGEST_COMMAND_BYTES = 1 << 16
-#: Nor the data set of any service that this node offers beside storage: a thousand references are 200 KB.
+#: No data set of any service that this node offers beside storage comes near: a thousand references are 200 KB.
 LONGEST_DATASET_BYTES = 16 << 20
 #: Nobody may send a request before the last is answered, unless that was negotiated (PS3.7 D.3.3.3), which it never is.
 _MOST_UNANSWERED = 8
@@ -63,7 +62,7 @@ class BoundedMessages(DIMSEServiceProvider):
         """A fragment, or its header alone when there is too much of its data set already."""
         if not data or data[0] & _COMMAND:
             self._command_bytes += len(data)
-            if self._command_bytes > _LONGEST_COMMAND_BYTES:
+            if self._command_bytes > LONGEST_COMMAND_BYTES:
                 raise ValueError("a command set without an end")
             return data
         self._dataset_bytes += len(data) - 1

@@ -7,6 +7,7 @@ stream while the association is in data transfer. All other PDUs and messages go
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
-from dicom_node.bounded_socket import AWAITING_CLOSE, CLOSED, BoundedSocket
+from dicom_node.bounded_socket import AWAITING_CLOSE, BEFORE_REQUEST, CLOSED, BoundedSocket
 from dicom_node.pdata import (
     COMMAND,
     LAST,
@@ -59,12 +60,11 @@ class StreamingProvider(DULServiceProvider):
         self._checkpoint = Checkpoint(self._has_news)
         association._reactor_checkpoint = cast(threading.Event, self._checkpoint)
         self._pdata = PdataReader()
-        self._pdu_until = 0.0
+        self._pdu_until = math.inf
         self._stores = StoreStream(partial(begin, association))
 
     def run_reactor(self) -> None:
         """pynetdicom's; when it ends nothing is left half received."""
-        self._bell.open()
         try:
             super().run_reactor()
         finally:
@@ -112,7 +112,9 @@ class StreamingProvider(DULServiceProvider):
         state = self.state_machine.current_state
         if state == AWAITING_CLOSE:
             return super()._is_transport_event()
-        if not self._await(source):
+        if state not in BEFORE_REQUEST:
+            self._bell.open()  # not for everybody who connects
+        if not source.unread and not self._await(source):
             return False
         if state != _DATA_TRANSFER:
             return super()._is_transport_event()
@@ -122,17 +124,13 @@ class StreamingProvider(DULServiceProvider):
         return self._transfer(source)
 
     def _await(self, source: BoundedSocket) -> bool:
-        """Whether something came. Raises OSError when the rest of a PDU does not come in time."""
+        """Whether more came. Raises OSError when the rest of a PDU does not come in time."""
         if self._kill_thread or self.to_provider_queue.queue:
             return False
-        timeout_s = LOOK_EVERY_S
-        if not self._pdata.is_between_pdus:
-            timeout_s = min(timeout_s, self._pdu_until - time.monotonic())
-        if source.wait(self._bell, timeout_s):
-            return True
-        if not self._pdata.is_between_pdus and time.monotonic() >= self._pdu_until:
+        has_come = source.wait(self._bell, min(LOOK_EVERY_S, self._pdu_until - time.monotonic()))
+        if time.monotonic() >= self._pdu_until:
             raise source.stalled("message")
-        return False
+        return has_come
 
     def _transfer(self, source: BoundedSocket) -> bool:
         """Take P-DATA-TF PDUs, until there is something else to do. Whether anything came."""
@@ -140,8 +138,9 @@ class StreamingProvider(DULServiceProvider):
             unread = source.unread
             if self._pdata.is_between_pdus and unread:
                 if unread[0] != P_DATA_TF:
+                    self._pdu_until = math.inf
                     return super()._is_transport_event()
-                self._pdu_until = time.monotonic() + self._idle_s
+                self._pdu_until = min(self._pdu_until, time.monotonic() + self._idle_s)
             try:
                 used, piece = self._pdata.read(unread)
             except PduTooLongError as error:
@@ -153,7 +152,10 @@ class StreamingProvider(DULServiceProvider):
                 if not source.fill():
                     raise ConnectionAbortedError("the caller hung up")
                 self._idle_timer.restart()
-            elif self._take(piece, source):
+                continue
+            if self._pdata.is_between_pdus:
+                self._pdu_until = math.inf
+            if self._take(piece, source):
                 return True
 
     def _take(self, piece: Piece, source: BoundedSocket) -> bool:

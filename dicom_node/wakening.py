@@ -7,21 +7,27 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 #: Between two looks without being woken: timers are kept by looking.
 LOOK_EVERY_S = 0.5
 
 
 class Bell:
-    """Wakes the one thread that waits for a file descriptor; between `open` and `close`, from any thread."""
+    """Wakes the one thread that waits for a file descriptor; between `open` and `close`, from any thread.
+
+    Otherwise, and where the system has no file descriptor left for it, that thread waits until its time is over.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._descriptor: int | None = None
 
     def open(self) -> None:
-        """From now on `ring` is heard."""
-        self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        """From now on `ring` is heard; called by the thread that waits, as often as it likes."""
+        if self._descriptor is None:
+            with suppress(OSError):
+                self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def close(self) -> None:
         """Nobody listens any more."""

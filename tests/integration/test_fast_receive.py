@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from pynetdicom.dsutils import decode, encode
 
+from dicom_node import streaming, wakening
+from dicom_node.bounded_socket import BoundedSocket
 from dicom_node.domain.bounds import Bounds
+from dicom_node.domain.calls import CallOutcome
 from dicom_node.peers import echo
 from tests.builders.command import eventually
 from tests.builders.datasets import mr_series
@@ -136,6 +139,24 @@ def test_what_ends_in_the_middle_leaves_nothing(tmp_path, ending):
         echo(node.destination, "OTHER")
 
 
+@pytest.mark.parametrize("size", [3, 8, 500])
+def test_half_a_pdu_is_waited_for_and_not_for_ever(tmp_path, monkeypatch, size):
+    """Wherever it stalls between its first and its last byte; meanwhile nothing is done."""
+    reads = []
+    fill = BoundedSocket.fill
+    monkeypatch.setattr(BoundedSocket, "fill", lambda source: (reads.append(source), fill(source))[1])
+    command, content = commanded(image_series()[0])
+    with running_node(tmp_path, bounds=Bounds(idle_s=1.0)) as node, association(node) as connection:
+        connection.sendall(p_data(command) + p_data(b"\x02" + content)[:size])
+        with contextlib.suppress(ConnectionResetError):
+            while connection.recv(65536):
+                pass
+        assert eventually(lambda: node.calls[-1].outcome is CallOutcome.CUT_OFF)
+        assert "stalled" in node.calls[-1].reason
+        assert len(reads) < 10
+        assert node.files == []
+
+
 def test_stopping_ends_an_object_that_does_not_come_whole(tmp_path):
     """The node does not wait for the rest; what it has of it goes."""
     command, content = commanded(image_series()[0])
@@ -149,8 +170,10 @@ def test_stopping_ends_an_object_that_does_not_come_whole(tmp_path):
         assert eventually(lambda: not any((tmp_path / "incoming").iterdir()))
 
 
-def test_other_services_come_between(tmp_path):
-    """C-ECHO and requests without a data set, on the association that stores."""
+def test_other_services_come_between(tmp_path, monkeypatch):
+    """C-ECHO and requests without a data set, on the association that stores; no timer has a part in it."""
+    monkeypatch.setattr(wakening, "LOOK_EVERY_S", 3 * PATIENCE_S)
+    monkeypatch.setattr(streaming, "LOOK_EVERY_S", 3 * PATIENCE_S)
     command, content = commanded(image_series()[0])
     with running_node(tmp_path) as node, association(node) as connection:
         for _ in range(2):
@@ -160,6 +183,8 @@ def test_other_services_come_between(tmp_path):
             assert status_of(connection) == 0
             connection.sendall(p_data(request(C_STORE_RQ, MR, "1.2.3")))
             assert status_of(connection) == 0xC000
+        connection.sendall(RELEASE_REQUEST)
+        assert pdu_of(connection)[0] == 6
         assert len(node.stored) == 1
 
 
