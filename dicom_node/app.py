@@ -41,7 +41,7 @@ from dicom_node.study_rules import answering_senders, patience_for, urgency_rule
 from dicom_node.transfers import Dispatches, Ending, Receptions
 from dicom_node.web.serving import web_of
 from dicom_node.web.store_instances import Hearers
-from dicom_node.worker_process import WorkerProcess
+from dicom_node.workers import Workers
 from inference.stages import CascadeError, load_cascade
 from sr_writer.provenance import is_own_uid
 
@@ -81,7 +81,7 @@ class Node:
         self._listens = False
         folders = AuditedFolders(settings.node.storage, self._audit, person="")
         folders.sweep()
-        self._worker = WorkerProcess(settings)
+        self._workers = Workers(settings)
         # chance spreads retries, and guards nothing
         policy = RetryPolicy(settings.deliver.give_up_after_hours * 3600, random.Random())
         self._outbox = Outbox(
@@ -123,7 +123,7 @@ class Node:
         self._schedule = Schedule(
             [
                 Task(_SETTLE, _SETTLE_EVERY_S, self._settle),
-                Task("wake the worker", _WAKE_EVERY_S, self._worker.tick),
+                Task("wake the workers", _WAKE_EVERY_S, self._workers.tick),
                 Task("note who called", _NOTE_CALLS_EVERY_S, self._calls.flush),
                 Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
                 Task("audit what came", _AUDIT_EVERY_S, self._audit_receptions),
@@ -166,7 +166,7 @@ class Node:
         self._catch_up.stop()
         self._schedule.stop()
         self._inquiries.stop(_ANSWER_GRACE_S)
-        self._worker.stop(_GRACE_S)
+        self._workers.stop(_GRACE_S)
         self._calls.flush()
         self._audit.received(self._receptions.over(all_are=True))
         self._audit.sent(self._dispatches.over())
@@ -190,7 +190,7 @@ class Node:
         now, patience_of = self._clock(), partial(patience_for, self._settings)
         listening_since = now - (time.monotonic() - self._made_at)
         if settle_complete_studies(self.store, self._inquiries, patience_of, self._open_senders, now, listening_since):
-            self._worker.tick()
+            self._workers.tick()
 
     def _settle_soon(self) -> None:
         self._schedule.hasten(_SETTLE)
