@@ -9,6 +9,7 @@ it cost is in both, and subtracted alike for both senders: images/s is of the ot
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -37,6 +38,14 @@ _NO_NAGLE = {**os.environ, "TCP_NODELAY": "1"}
 Sender = Callable[[Path, int], None]
 
 
+def _dcmtk(tool: str) -> str:
+    """Where the system has it: in an environment of Python, pynetdicom's tools have the same names."""
+    found = shutil.which(tool, path=os.defpath)
+    if found is None:
+        raise SystemExit(f"{tool} is not installed (apt-get install dcmtk)")
+    return found
+
+
 def _folder(folder: Path, objects: int) -> Path:
     """So many objects with pixels of their own instance UID."""
     pixels = np.random.default_rng(1).integers(0, 4096, _SHAPE, dtype=np.uint16)
@@ -51,7 +60,7 @@ def _folder(folder: Path, objects: int) -> Path:
 def _peer(pdu_length: int) -> Iterator[int]:
     """A storescp that keeps nothing; its port."""
     port = free_port()
-    command = ["storescp", "--ignore", "-pdu", str(pdu_length), str(port)]
+    command = [_dcmtk("storescp"), "--ignore", "-pdu", str(pdu_length), str(port)]
     with subprocess.Popen(command, env=_NO_NAGLE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             _await(port)
@@ -80,7 +89,7 @@ def _by_node(path: Path, port: int) -> None:
 
 def _by_storescu(path: Path, port: int) -> None:
     """A process of its own, start included."""
-    command = ["storescu", "-q", "-R", "+sd", "-aec", "STORESCP", HOST, str(port), str(path)]
+    command = [_dcmtk("storescu"), "-q", "-R", "+sd", "-aec", "STORESCP", HOST, str(port), str(path)]
     subprocess.run(command, env=_NO_NAGLE, check=True)
 
 

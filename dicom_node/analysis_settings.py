@@ -65,9 +65,17 @@ class ModelsSection(Section):
 class RuntimeSection(Section):
     """How it is computed."""
 
-    #: CPU threads of one inference; None: as many as there are cores.
+    #: Studies that are analysed at once; None: two where there are cores and memory for two, else one.
+    workers: Annotated[int, Field(strict=True, ge=1, le=64)] | None = Field(
+        default=None, description="a whole number from 1 to 64, or null for two if the machine allows", examples=["2"]
+    )
+    #: CPU threads of each worker; None: the cores, divided among the workers.
     threads: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = Field(
-        default=None, description="a whole number from 1 to 1024, or null for one per core", examples=["4"]
+        default=None, description="a whole number from 1 to 1024, or null for the worker's share", examples=["4"]
+    )
+    #: Of the workers, above the node's own: receiving and sending go first.
+    niceness: Annotated[int, Field(strict=True, ge=0, le=19)] = Field(
+        default=5, description="a whole number from 0 to 19", examples=["5"]
     )
     #: What computes the project's own networks. auto: a GPU if torch finds one.
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto, cpu or cuda", examples=["cpu"])

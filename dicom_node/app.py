@@ -42,7 +42,7 @@ from dicom_node.study_rules import answering_senders, patience_for, urgency_rule
 from dicom_node.transfers import Dispatches, Ending, Receptions
 from dicom_node.web.serving import web_of
 from dicom_node.web.store_instances import Hearers
-from dicom_node.worker_process import WorkerProcess
+from dicom_node.workers import Workers
 from inference.stages import CascadeError, load_cascade
 from sr_writer.provenance import is_own_uid
 
@@ -84,7 +84,7 @@ class Node:
         folders.sweep()
         self._arriving: frozenset[str] = frozenset()
         self._results_bell = Bell(self._deliver_soon)
-        self._worker = WorkerProcess(settings, self._results_bell.ringer)
+        self._workers = Workers(settings, self._results_bell.ringer)
         # chance spreads retries, and guards nothing
         policy = RetryPolicy(settings.deliver.give_up_after_hours * 3600, random.Random())
         self._outbox = Outbox(
@@ -127,7 +127,7 @@ class Node:
         self._schedule = Schedule(
             [
                 Task(_SETTLE, _SETTLE_EVERY_S, self._settle),
-                Task("wake the worker", _WAKE_EVERY_S, self._worker.tick),
+                Task("wake the workers", _WAKE_EVERY_S, self._workers.tick),
                 Task("note who called", _NOTE_CALLS_EVERY_S, self._calls.flush),
                 Task("bury strays", _BURY_EVERY_S, self._outbox.bury_strays),
                 Task("audit what came", _AUDIT_EVERY_S, self._audit_receptions),
@@ -171,7 +171,7 @@ class Node:
         self._catch_up.stop()
         self._schedule.stop()
         self._inquiries.stop(_ANSWER_GRACE_S)
-        self._worker.stop(_GRACE_S)
+        self._workers.stop(_GRACE_S)
         self._results_bell.stop()
         self._calls.flush()
         self._audit.received(self._receptions.over(all_are=True))
@@ -202,7 +202,7 @@ class Node:
         if found.next_quiet_s < float("inf"):
             self._schedule.hasten(_SETTLE, found.next_quiet_s)
         if found.settled:
-            self._worker.tick()
+            self._workers.tick()
 
     def _stored(self, instance: Instance) -> None:
         if instance.study_instance_uid not in self._arriving:  # else it is known when to look again

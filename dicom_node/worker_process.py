@@ -1,7 +1,7 @@
 """Keeps one worker process alive and tells it when there is work.
 
-The two talk over a pipe: any message to the worker means "look for jobs", any message from it "none is left". When
-the node dies the pipe closes, and the worker ends after the job at hand.
+The two talk over a pipe: any message to the worker means "look for jobs", any message from it "ready, and none is left
+that I know of". When the node dies the pipe closes, and the worker ends after the job at hand.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -31,23 +32,37 @@ _LOGGER = logging.getLogger(__name__)
 _MESSAGE = b"."
 #: A worker that dies at once, for want of memory say, is not started over and over without a pause.
 _RESTART_AFTER_S = 5.0
+#: What the libraries under numpy, torch and OpenCV ask for their number of threads, when they are loaded.
+_THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 
 class WorkerProcess:
     """Started by the first `tick`, started again by a later one when it has died. Safe for many threads.
 
-    It rings `results` when there are some to be delivered.
+    It rings `results` when there are some to be delivered. Copies for research are made by one that `has_spare_time`.
     """
 
-    def __init__(self, settings: Settings, results: Ringer) -> None:
+    def __init__(self, settings: Settings, results: Ringer, *, has_spare_time: bool = True) -> None:
         self._settings = settings
         self._results = results
+        self._has_spare_time = has_spare_time
         self._context = multiprocessing.get_context("spawn")
         self._lock = threading.Lock()
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
         self._idle = False
+        self._is_ready = False
         self._started_at = float("-inf")
+
+    @property
+    def was_started(self) -> bool:
+        """Whether there is one, or was."""
+        return self._process is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the one that was started last has had its models ready."""
+        return self._is_ready
 
     def tick(self) -> None:
         """See that the worker lives, and have it look for jobs unless it is busy."""
@@ -59,12 +74,17 @@ class WorkerProcess:
             except (EOFError, OSError):  # it died just now: the next tick starts another
                 self._idle = False
 
-    def stop(self, grace_s: float) -> None:
-        """Let it finish the job at hand within `grace_s`, then end it; after a restart that job is taken up again."""
+    def hang_up(self) -> None:
+        """Have it end after the job at hand."""
         with self._lock:
-            process, self._process = self._process, None
             if self._connection is not None:
                 self._connection.close()
+
+    def stop(self, grace_s: float) -> None:
+        """Let it finish the job at hand within `grace_s`, then end it; after a restart that job is taken up again."""
+        self.hang_up()
+        with self._lock:
+            process, self._process = self._process, None
         if process is None:
             return
         process.join(grace_s)
@@ -80,11 +100,12 @@ class WorkerProcess:
             code = self._process.exitcode
             _LOGGER.error("The worker died (exit code %s); starting another", code, extra={"action": "worker_died"})
         self._started_at = time.monotonic()
-        self._idle = False
+        self._idle = self._is_ready = False
         self._connection, theirs = self._context.Pipe()
-        given = (self._settings, theirs, self._results)
-        self._process = self._context.Process(target=_main, args=given, name="dicom-node-worker")
-        self._process.start()
+        arguments = (self._settings, theirs, self._results, self._has_spare_time)
+        self._process = self._context.Process(target=_main, args=arguments, name="dicom-node-worker")
+        with _threads_capped(self._settings.runtime.threads):
+            self._process.start()
         theirs.close()
 
     def _wake(self) -> None:
@@ -93,13 +114,31 @@ class WorkerProcess:
             return
         while connection.poll():
             connection.recv_bytes()
-            self._idle = True
+            self._idle = self._is_ready = True
         if self._idle:
             self._idle = False
             connection.send_bytes(_MESSAGE)
 
 
-def _main(settings: Settings, connection: Connection, results: Ringer) -> None:
+@contextlib.contextmanager
+def _threads_capped(threads: int | None) -> Iterator[None]:
+    """What is started in the block finds so many threads in its environment; this process computes nothing itself."""
+    if threads is None:
+        yield
+        return
+    before = {name: os.environ.get(name) for name in _THREADS_OF_LIBRARIES}
+    os.environ.update(dict.fromkeys(_THREADS_OF_LIBRARIES, str(threads)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _main(settings: Settings, connection: Connection, results: Ringer, has_spare_time: bool) -> None:
     """The process: make the models ready once, then work whenever there is a message."""
     # imported here: torch belongs to this process, the receiving one stays small and starts at once
     from dicom_node.cluster import cluster_for  # noqa: PLC0415
@@ -112,10 +151,12 @@ def _main(settings: Settings, connection: Connection, results: Ringer) -> None:
 
     for ignored in (signal.SIGINT, signal.SIGTERM):  # the node decides when its worker ends
         signal.signal(ignored, signal.SIG_IGN)
+    os.nice(settings.runtime.niceness)  # receiving goes first
     tell_without_messages()
     configure_logging(settings.log.level)
     engine = build_engine(settings)
-    store, spool = Store.open(settings.database), Spool(settings.node.storage, settings.receive.minimum_free_bytes)
+    store = Store.open(settings.database, settings.runtime.workers or 1)
+    spool = Spool(settings.node.storage, settings.receive.minimum_free_bytes)
     shelf, cluster = cluster_for(engine.shelf, settings, store)
     engine = replace(engine, shelf=shelf)
     ahead = WorkingAhead(store, engine, time.time) if settings.runtime.work_ahead else None
@@ -127,7 +168,7 @@ def _main(settings: Settings, connection: Connection, results: Ringer) -> None:
         analyse=lambda study, paths, when, earlier: analyse_study(
             study, paths, asked.without(store.refused_classes(now=time.time())), when, earlier
         ),
-        spare_time=spare_time(settings, store, spool, time.time),
+        spare_time=spare_time(settings, store, spool, time.time) if has_spare_time else None,
         ahead=ahead,
     )
     _LOGGER.info("The worker is ready", extra={"action": "worker_ready"})
@@ -135,17 +176,16 @@ def _main(settings: Settings, connection: Connection, results: Ringer) -> None:
         with contextlib.suppress(EOFError, OSError):  # the node has closed the pipe, or is gone
             is_warm = False
             while True:
+                connection.send_bytes(_MESSAGE)
+                if not is_warm:
+                    worker.get_warm(lambda: warm(engine, lambda: not (connection.poll() or store.is_claimable())))
+                    is_warm = True
+                worker.wait(connection.poll)
+                connection.recv_bytes()
                 while worker.take_one():
                     results.ring()
                     if connection.poll():  # a busy worker is sent nothing: this is the end of the pipe
                         return
-                if not is_warm:
-                    worker.get_warm(lambda: warm(engine, lambda: not (connection.poll() or store.is_claimable())))
-                    is_warm = True
-                    continue
-                connection.send_bytes(_MESSAGE)
-                worker.wait(connection.poll)
-                connection.recv_bytes()
     finally:
         if cluster is not None:
             cluster.stop()

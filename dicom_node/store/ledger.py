@@ -9,6 +9,7 @@ from dicom_node.domain import delivery as deliveries
 from dicom_node.domain import job as jobs
 from dicom_node.domain.delivery import DeliveryState
 from dicom_node.domain.errors import StoreError
+from dicom_node.domain.fairness import is_large
 from dicom_node.domain.job import JobState
 from dicom_node.store.database import Database, Row
 
@@ -37,6 +38,12 @@ class Ledger:
         self._run("move_job", job_id=job["job_id"], state=state, reason=reason)
         self._event(job["study_instance_uid"], job["job_id"], state, reason, now)
         return state
+
+    def _settled(self, job: Row, now: float) -> None:
+        """Note that the study of the job is complete as it is, and its size."""
+        [size] = self._run("size_of_study", study_instance_uid=job["study_instance_uid"])
+        large = is_large(size["images"], size["size_bytes"])
+        self._run("note_settled", job_id=job["job_id"], settled_at=now, is_large=large)
 
     def _delivery_event(self, delivery: Row, action: str, reason: str, now: float) -> None:
         told = f"{delivery['modality']} to {delivery['peer']}: {reason}"

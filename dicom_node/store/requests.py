@@ -46,7 +46,7 @@ class Requests(Ledger):
             if job is not None and job["state"] in (JobState.RECEIVING, JobState.READY, JobState.RUNNING):
                 return Reply(uid, changed=False, told=f"the study is {job['state']} already; nothing to do")
             [new] = self._run("open_job", study_instance_uid=uid, state=JobState.READY, reason=_RERUN, now=now)
-            self._run("note_settled", job_id=new["job_id"], settled_at=now)
+            self._settled(new, now)
             self._event(uid, new["job_id"], JobState.READY, _RERUN, now)
             return Reply(uid, changed=True, told=_RERUN)
 

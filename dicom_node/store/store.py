@@ -19,6 +19,7 @@ from pathlib import Path
 
 from dicom_node.domain.delivery import DeliveryState, EarlierReport, Outgoing
 from dicom_node.domain.errors import StoreError
+from dicom_node.domain.fairness import most_large
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, Job, JobState
 from dicom_node.domain.research import CopyWish
 from dicom_node.domain.study import Instance, InstanceKind, StudyActivity
@@ -54,6 +55,7 @@ MIGRATIONS = (
     "0008_audit.sql",
     "0009_research.sql",
     "0010_many_studies.sql",
+    "0011_study_sizes.sql",
 )
 
 
@@ -68,20 +70,24 @@ class Receipt(StrEnum):
 
 
 class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Arriving, Clock):
-    """One open database. Every method raises StoreError when the database refuses."""
+    """One open database. Every method raises StoreError when the database refuses.
 
-    def __init__(self, database: Database) -> None:
+    `workers` is how many processes claim jobs of this database.
+    """
+
+    def __init__(self, database: Database, workers: int = 1) -> None:
         super().__init__(database)
         self._record_together = Grouped(self._record_all)
+        self._most_large = most_large(workers)
         self.calls = Calls(database)
         self.proofs = Proofs(database)
         self.promises = Promises(database)
         self.audit_records = AuditRecords(database)
 
     @classmethod
-    def open(cls, path: Path) -> Store:
+    def open(cls, path: Path, workers: int = 1) -> Store:
         """Open the database at `path`, made and brought up to date as needed; its folder must exist."""
-        return cls(Database.open(path, _QUERIES, tuple(map(sql_text, MIGRATIONS))))
+        return cls(Database.open(path, _QUERIES, tuple(map(sql_text, MIGRATIONS))), workers)
 
     def close(self) -> None:
         """Close the database; everything is on disk already."""
@@ -124,7 +130,7 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Arr
                 found = "has no job" if job is None else f"is {job['state']}"
                 raise StoreError(f"study {study_instance_uid} {found}; only a study being received can be settled")
             self._move(job, JobState.READY, reason, now)
-            self._run("note_settled", job_id=job["job_id"], settled_at=now)
+            self._settled(job, now)
 
     def note_waiting(self, study_instance_uid: str, *, reason: str) -> None:
         """Have a study that is being received say what it waits for; no step, so no event."""
@@ -134,20 +140,23 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Arr
         """The job whose turn it is, for `lease_s` seconds this worker's; None when none waits.
 
         The most urgent comes first, of several the one that waits longest. Whoever waits longest of all is overtaken
-        MOST_OVERTAKEN times and not more, so that nobody waits for ever.
+        MOST_OVERTAKEN times and not more, so that nobody waits for ever. Large ones leave a worker to the others
+        (domain/fairness.py).
         Jobs of workers that were not heard of in time are freed first, or have failed when that was their last try.
         No two workers may have one name.
         """
         with self._database.change():
             for lost in self._run("jobs_without_lease", now=now):
                 self._try_again(lost, f"worker {lost['worker']} was not heard of in time", now)
-            waiting = self._row("next_job", most_overtaken=MOST_OVERTAKEN)
+            waiting = self._row("next_job", most_overtaken=MOST_OVERTAKEN, most_large=self._most_large)
             if waiting is None:
                 return None
             check_job_step(waiting, JobState.RUNNING)
             job_id = waiting["job_id"]
+            # before it is leased: those that could have been claimed in its place
+            turn = {"job_id": job_id, "settled_at": waiting["settled_at"]}
+            self._run("note_overtaken", **turn, most_large=self._most_large)
             [job] = self._run("lease_job", job_id=job_id, worker=worker, lease_until=now + lease_s)
-            self._run("note_overtaken", job_id=job_id, settled_at=job["settled_at"])
             self._run("claim_substitutions", job_id=job_id, worker=worker)
             self._event(job["study_instance_uid"], job_id, JobState.RUNNING, f"claimed by worker {worker}", now)
             return rows.job_of(job)
@@ -275,7 +284,7 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Arr
             self._event(study_instance_uid, job["job_id"], JobState.RECEIVING, reason, now)
         elif state is JobState.READY:
             self._move(job, JobState.RECEIVING, "late image, before a worker came", now)
-            self._run("note_settled", job_id=job["job_id"], settled_at=None)
+            self._run("note_settled", job_id=job["job_id"], settled_at=None, is_large=False)
         self._run("note_image", job_id=job["job_id"], urgency=instance.urgency, now=now)
 
     def _try_again(self, job: Row, reason: str, now: float) -> JobState:

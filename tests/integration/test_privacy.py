@@ -13,7 +13,8 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from typer.testing import CliRunner
 
-from dicom_node import app, pipeline, reader
+from dicom_node import app, pipeline
+from dicom_node import series as reading
 from dicom_node.app import Node
 from dicom_node.cli import app as command_line
 from dicom_node.domain.delivery import Destination
@@ -278,7 +279,7 @@ def test_what_is_refused(node, log, tmp_path, capfd):
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(series, "decode"), (series, "split_into_stacks"), (pipeline, "results_for")]
+    ("module", "name"), [(reading, "decode"), (reading, "split_into_stacks"), (pipeline, "results_for")]
 )
 def test_what_breaks_in_the_analysis(node, worker, config, log, tmp_path, *, capfd, monkeypatch, module, name):
     """The error has the patient in its message."""

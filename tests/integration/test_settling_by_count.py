@@ -55,7 +55,7 @@ def configuration(folder, peers, settle):
 @contextmanager
 def running(settings, monkeypatch):
     """The whole node but its worker."""
-    monkeypatch.setattr(app, "WorkerProcess", IdleWorker)
+    monkeypatch.setattr(app, "Workers", IdleWorker)
     node = Node(settings)
     node.start()
     try:

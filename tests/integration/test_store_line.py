@@ -89,12 +89,13 @@ def test_over_tls_too(tmp_path, large):
 @pytest.mark.parametrize("length", [4096, 131072])
 def test_dcmtk_gets_what_the_files_hold(tmp_path, length):
     """An implementation that is not ours, to the byte."""
-    if shutil.which("storescp") is None:
+    storescp = shutil.which("storescp", path=os.defpath)  # not pynetdicom's, which has the same name
+    if storescp is None:
         pytest.skip("storescp is not installed (apt-get install dcmtk)")
     paths = [saved(dataset, tmp_path / "sent") for dataset in image_series()]
     destination, kept = Destination("storescp", "STORESCP", HOST, free_port()), tmp_path / "kept"
     kept.mkdir()
-    command = ["storescp", "+B", "-pdu", str(length), "-od", str(kept), "--filename-extension", ".dcm"]
+    command = [storescp, "+B", "-pdu", str(length), "-od", str(kept), "--filename-extension", ".dcm"]
     with subprocess.Popen([*command, str(destination.port)], env={**os.environ, "TCP_NODELAY": "1"}) as process:
         try:
             assert eventually(lambda: answers(destination))

@@ -75,8 +75,13 @@ UPDATE job SET reason = :reason
 WHERE study_instance_uid = :study_instance_uid AND state = 'receiving' AND reason <> :reason;
 
 -- name: note_settled
--- When the study was judged complete; null when a late image proved that wrong.
-UPDATE job SET settled_at = :settled_at WHERE job_id = :job_id;
+-- When the study was judged complete, and whether it is a large one; null when a late image proved that wrong.
+UPDATE job SET settled_at = :settled_at, is_large = :is_large WHERE job_id = :job_id;
+
+-- name: size_of_study
+-- How many images a study has, and their bytes.
+SELECT count(*) AS images, coalesce(sum(size_bytes), 0) AS size_bytes
+FROM instance WHERE study_instance_uid = :study_instance_uid AND kind = 'image';
 
 -- name: note_outcome
 -- What the analysis came to.
@@ -113,17 +118,22 @@ SELECT * FROM job WHERE state = 'running' AND lease_until <= :now ORDER BY job_i
 
 -- name: next_job
 -- The job whose turn it is, of a study that no other worker is busy with: one that was overtaken often enough, else the
--- most urgent; of several the one that waits longest.
+-- most urgent; of several the one that waits longest. A large one only while few of them are under way, or urgent.
 SELECT * FROM job WHERE state = 'ready' AND NOT EXISTS (
     SELECT 1 FROM job AS other WHERE other.study_instance_uid = job.study_instance_uid AND other.state = 'running'
-) ORDER BY overtaken >= :most_overtaken DESC, urgency DESC, settled_at, job_id LIMIT 1;
+) AND (NOT is_large OR urgency = 'urgent' OR :most_large > (
+    SELECT count(*) FROM job AS large WHERE large.state = 'running' AND large.is_large
+)) ORDER BY overtaken >= :most_overtaken DESC, urgency DESC, settled_at, job_id LIMIT 1;
 
 -- name: note_overtaken
--- The job that has waited longest was passed over, if it has waited longer than the one that was claimed.
+-- The job that has waited longest of those that may be claimed is passed over, if it has waited longer than the one that
+-- is about to be.
 UPDATE job SET overtaken = overtaken + 1 WHERE job_id = (
     SELECT job_id FROM job WHERE state = 'ready' AND NOT EXISTS (
         SELECT 1 FROM job AS other WHERE other.study_instance_uid = job.study_instance_uid AND other.state = 'running'
-    ) ORDER BY settled_at, job_id LIMIT 1
+    ) AND (NOT is_large OR urgency = 'urgent' OR :most_large > (
+        SELECT count(*) FROM job AS large WHERE large.state = 'running' AND large.is_large
+    )) ORDER BY settled_at, job_id LIMIT 1
 ) AND (settled_at, job_id) < (:settled_at, :job_id);
 
 -- name: series_arriving

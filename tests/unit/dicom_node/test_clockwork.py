@@ -205,7 +205,8 @@ def settings(tmp_path):
     config, _ = write_config(tmp_path, 4242)
     (tmp_path / "var").mkdir()
     (tmp_path / "none").mkdir()
-    return load_settings(config, {"DICOM_NODE_MODELS__FOLDER": str(tmp_path / "none")})
+    quick = {"DICOM_NODE_MODELS__FOLDER": str(tmp_path / "none"), "DICOM_NODE_RUNTIME__NICENESS": "0"}
+    return load_settings(config, quick)
 
 
 def workers():

@@ -108,7 +108,7 @@ def test_the_document_depends_on_nothing_but_the_configuration(tmp_path):
             [("peers:      ", "peers:\n  WEB: {dicomweb: 'https://x.example'}\n  # "), ("to: [PACS]  ", "to: [WEB]  ")],
             "| WEB | gets results | https://x.example | none |",
         ),
-        ([("threads: null", "threads: 3")], "or null for one per core | none | 3 |"),
+        ([("threads: null", "threads: 3")], "or null for the worker's share | none | 3 |"),
     ],
 )  # fmt: skip
 def test_a_setting_changes_the_text(tmp_path, changes, told):

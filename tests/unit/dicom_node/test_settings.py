@@ -337,7 +337,7 @@ def test_unknown_destination_names_those_there_are(load):
          " analyse, got 'maybe'; write for example ignore"),
         ("settle:", "runtime: {threads: 0}\nsettle:",
          "node.yaml:6: runtime.threads: expected a whole number from 1 to"
-         " 1024, or null for one per core, got 0; write for example 4"),
+         " 1024, or null for the worker's share, got 0; write for example 4"),
         ("settle:", "retain: {days: 0}\nsettle:",
          "node.yaml:6: retain.days: expected days, above 0 and up to 36525, or null for no limit, got 0; write for"
          " example 31"),
