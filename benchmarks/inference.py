@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,18 +34,24 @@ from tests.builders.packages import write_package
 _OF_THE_MACHINE = 0.45
 #: Of a GPU's forward passes alone, the part that is left from memory to memory.
 _END_TO_END = 0.6
+#: How many times torch's rate is promised, by pictures at once.
+_GAINS: Mapping[Task, Mapping[int, float]] = {
+    Task.CLASSIFICATION: {1: 5, 8: 8},
+    Task.SEGMENTATION: {1: 6, 8: 6},
+    Task.DETECTION: {1: 6, 8: 6},
+}
 _SIDES = (1024, 2048, 4096)
 _TEN_TO_NINTH = 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A package with as many pictures at once. `gain`: how many times torch's rate is promised; None: nothing is."""
+    """A package with as many pictures at once. `gain`: how many times torch's rate is promised."""
 
     name: str
     package: Package
     batch: int
-    gain: float | None = None
+    gain: float
 
     @property
     def pictures(self) -> torch.Tensor:
@@ -112,11 +118,8 @@ class PassAlone:
     def steps(self) -> Sequence[Step]:
         """One: a pass, waited for."""
         form = number_format(Precision.AUTO, has_bfloat16=torch.cuda.is_bf16_supported(including_emulation=False))
-        own = (
-            Answers(in_form(own_network(self.network.package), form))
-            .eval()
-            .to("cuda", memory_format=torch.channels_last)
-        )
+        network = in_form(own_network(self.network.package), form)
+        own = Answers(network).eval().to("cuda").to(memory_format=torch.channels_last)
         pictures = self.network.pictures[: SIZES[-1]].to("cuda", memory_format=torch.channels_last)
 
         def forward(given: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -152,16 +155,14 @@ def _networks(folder: Path) -> Iterator[Network]:
     for name, package in installed(SHIPPED_MODELS).items():
         if isinstance(package, BrokenPackage):
             raise SystemExit(f"{name}: {package.reason}")
-        for batch in (1, 8):
-            yield Network(f"{name} x {batch}", package, batch)
+        for batch, gain in _GAINS[package.card.task].items():
+            yield Network(f"{name} x {batch}", package, batch, gain)
     resnet = _of_size(write_package(folder / "ResNet50"), 224)
     unet = _of_size(write_package(folder / "Res50-U-Net", Task.SEGMENTATION), 256)
     detector = _of_size(write_package(folder / "YOLOv5-L", Task.DETECTION, architecture="yolov5l"), 640)
-    yield Network("ResNet50 x 1", resnet, 1, gain=5)
-    yield Network("ResNet50 x 8", resnet, 8, gain=8)
-    yield Network("Res50-U-Net x 1", unet, 1, gain=6)
-    yield Network("Res50-U-Net x 8", unet, 8, gain=6)
-    yield Network("YOLOv5-L x 1", detector, 1, gain=6)
+    for name, package in (("ResNet50", resnet), ("Res50-U-Net", unet), ("YOLOv5-L", detector)):
+        for batch, gain in _GAINS[package.card.task].items():
+            yield Network(f"{name} x {batch}", package, batch, gain)
 
 
 def _of_size(folder: Path, size: int) -> Package:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from inference.cards import CARD_FILE, Card, CardFigure
+from inference.compiled import Compiling
 from inference.datasets.example import DataSetError
 from inference.datasets.layouts import layout_of
 from inference.evaluation import classify, detect, segment
@@ -16,7 +17,7 @@ from inference.evaluation.compare import EVALUATION_FILE
 from inference.evaluation.figures import Evaluation, Figure, Table
 from inference.evaluation.page import html_page
 from inference.models import Classifier, Detector, Model, Segmenter, load
-from inference.registry import BrokenPackage, open_package
+from inference.registry import BrokenPackage, Package, open_package
 
 
 class EvaluationError(ValueError):
@@ -35,12 +36,17 @@ def evaluate(folder: Path, data: Path, split: str, out: Path, layout: str = "") 
     """Measure the package in `folder` on the split of the data set in `data`, whose layout is recognised if it is not
     named; leave evaluation.json and evaluation.html in `out`. Raises EvaluationError."""
     package = open_package(folder)
-    model = package if isinstance(package, BrokenPackage) else load(package)
+    model = package if isinstance(package, BrokenPackage) else load(package, _way(package))
     if isinstance(model, BrokenPackage):
         raise EvaluationError(f"{folder}: {model.reason}")
     evaluation = measured(model, data, split, layout)
     keep(evaluation, out)
     return evaluation
+
+
+def _way(package: Package) -> Compiling | None:
+    """In torch, but for packages with an int8 network: their figures are its own."""
+    return None if package.card.quantisation is None else Compiling()
 
 
 def measured(model: Model, data: Path, split: str, layout: str = "") -> Evaluation:

@@ -91,8 +91,8 @@ class _Watched(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.layer = nn.Conv2d(1, 1, 1)
-        nn.init.ones_(self.layer.weight)
+        self.layer = nn.Conv2d(2, 1, 1)
+        nn.init.constant_(self.layer.weight, 0.5)
         nn.init.zeros_(self.layer.bias)
         self.seen = []
 
@@ -113,7 +113,7 @@ def watched(packages):
 def test_a_long_stack_comes_back_in_order(watched):
     """What padded one batch is in no answer, nor is it left over for the next."""
     network, fast = watched
-    stack = torch.arange(70.0).view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
+    stack = torch.arange(70.0).view(-1, 1, 1, 1).expand(-1, 2, 4, 4)
     for part in (stack, stack[10:13], stack.flip(0)):
         assert torch.equal(fast(part)["modality"][:, 0], part[:, 0, 0, 0])
     assert [count for count, _ in network.seen] == [32, 32, 8, 4, 32, 32, 8]

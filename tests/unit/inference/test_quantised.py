@@ -16,7 +16,7 @@ from inference import architectures, quantised
 from inference.architectures import MultiHeadClassifier
 from inference.cards import Card, JudgedFigure, Quantisation, loss_of
 from inference.compiled import CompiledNetwork, Compiling, Precision, converted
-from inference.evaluation import classify
+from inference.evaluation import classify, run
 from inference.evaluation.figures import Evaluation, Figure
 from inference.evaluation.run import EvaluationError
 from inference.findings import Task
@@ -108,6 +108,16 @@ def test_int8_answers_as_torch_does(made, squares):
     assert (scores - reference).abs().max() < BOUND
     assert (reference.max(0).values - reference.min(0).values).max() > 2 * BOUND
     assert (scores - reference).abs().max() > (exact(squares)["modality"].softmax(1) - reference).abs().max()
+
+
+@in_hardware
+def test_it_is_evaluated_as_the_node_runs_it(made, data, tmp_path, monkeypatch):
+    """The card's figures are those of the int8 network, whoever measures them again."""
+    asked = []
+    monkeypatch.setattr(run, "load", lambda package, compiling: asked.append(compiling) or load(package, compiling))
+    found = run.evaluate(made.folder, data, "valid", tmp_path / "again")
+    assert asked == [Compiling()]
+    assert run.card_figures(found) == made.card.figures
 
 
 def test_int8_runs_where_the_processor_has_it_and_nobody_asks_for_more(monkeypatch):
