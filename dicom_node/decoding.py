@@ -282,7 +282,9 @@ def _grey(stored: NDArray[Any], frame: FrameHeader, keyword: str) -> Picture:
         pixels = _look_up(np.rint(pixels).astype(np.int64), voi_luts[0])
         full = 2.0 ** int(voi_luts[0].LUTDescriptor[2]) - 1
         window = Window(full / 2, full)
-    pixels[_is_padding(stored, frame, keyword)] = np.nan
+    padding = _is_padding(stored, frame, keyword)
+    if padding is not None:
+        pixels[padding] = np.nan
     if stored.dtype.kind == "f":
         pixels[~np.isfinite(pixels)] = np.nan
     return Picture(pixels, window)
@@ -322,11 +324,12 @@ def _look_up(values: NDArray[np.int64], lut: Dataset) -> NDArray[np.float32]:
     return table.astype(np.float32)[np.clip(values - first_mapped, 0, len(table) - 1)]
 
 
-def _is_padding(stored: NDArray[Any], frame: FrameHeader, keyword: str) -> NDArray[np.bool_]:
-    """Where stored values are padding (PS3.3 C.7.5.1.1.2): one value, or a range with both ends included."""
+def _is_padding(stored: NDArray[Any], frame: FrameHeader, keyword: str) -> NDArray[np.bool_] | None:
+    """Where stored values are padding (PS3.3 C.7.5.1.1.2): one value, or a range with both ends included; None where
+    the header names none."""
     ends = [end for end in (numbers(frame.get(name), 1) for name in PIXEL_ELEMENTS[keyword]) if end]
     if not ends or numbers(frame.get(PIXEL_ELEMENTS[keyword][0]), 1) is None:
-        return np.zeros(stored.shape, dtype=np.bool_)
+        return None
     # through a wide integer, so that a padding value written unsigned for signed pixels wraps to what is stored
     wide = np.int64 if stored.dtype.kind in "iu" else np.float64
     low, *_, high = sorted((np.array(end).astype(wide).astype(stored.dtype)[0] for end in ends * 2), key=float)

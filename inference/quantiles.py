@@ -20,8 +20,8 @@ def percentiles(
 ) -> tuple[tuple[Values, float], ...]:
     """Of each wanted percentile the two values of the stack that it lies between, and how far from the first, 0 to 1.
 
-    `parts` gives the `count` values of the stack in parts, the same ones each time. `between` makes one number of a
-    pair. Linear, as numpy's default (method 7 of Hyndman and Fan, 1996).
+    `parts` gives the `count` values of the stack in parts, the same ones each time; all are numbers. `between` makes
+    one number of a pair. Linear, as numpy's default (method 7 of Hyndman and Fan, 1996).
     """
     step = max(1, count // _SAMPLE)
     sample = np.sort(np.concatenate([part.reshape(-1)[::step] for part in parts()]))
@@ -43,32 +43,34 @@ def between(pair: Values, weight: float) -> float:
 def _at_ranks(parts: Callable[[], Iterable[Values]], ranks: tuple[int, int], sample: Values, count: int) -> Values:
     """The values that would stand at two neighbouring places, were all sorted."""
     place, margin = ranks[0] * len(sample) // count, _MARGIN
-    while True:
+    while True:  # it ends: between minus infinity and infinity is everything
         first, last = place - margin, place + 1 + margin
         low = sample[first] if first >= 0 else np.float32(-np.inf)
         high = sample[last] if last < len(sample) else np.float32(np.inf)
-        found = _within(parts(), ranks, low, high)
+        found = _within(parts, ranks, low, high)
         if found is not None:
             return found
-        if first < 0 and last >= len(sample):  # what is no number has no place among numbers
-            return np.full(2, np.nan, np.float32)
         margin *= 8
 
 
-def _within(parts: Iterable[Values], ranks: tuple[int, int], low: np.float32, high: np.float32) -> Values | None:
+def _within(
+    parts: Callable[[], Iterable[Values]], ranks: tuple[int, int], low: np.float32, high: np.float32
+) -> Values | None:
     """The values at the ranks, if they are `low`, `high`, or between the two; otherwise None."""
-    below = up_to_low = up_to_high = 0
+    up_to_low = 0
     inside = []
-    for part in parts:
+    for part in parts():
         flat = part.reshape(-1)
-        below += int(np.count_nonzero(flat < low))
-        up_to_low += int(np.count_nonzero(flat <= low))
-        up_to_high += int(np.count_nonzero(flat <= high))
-        inside.append(flat[(flat > low) & (flat < high)])
-    if not below <= ranks[0] or not ranks[1] < up_to_high:
-        return None
+        above = flat > low
+        up_to_low += flat.size - int(np.count_nonzero(above))
+        above &= flat < high
+        inside.append(flat[above])
     middle = np.concatenate(inside)
     places = [rank - up_to_low for rank in ranks]
+    if places[0] < 0 and not sum(int(np.count_nonzero(part < low)) for part in parts()) <= ranks[0]:
+        return None
+    if places[1] >= len(middle) and not ranks[1] < sum(int(np.count_nonzero(part <= high)) for part in parts()):
+        return None
     sorted_places = [place for place in places if 0 <= place < len(middle)]
     if sorted_places:
         middle.partition(sorted_places)

