@@ -32,7 +32,7 @@ from tests.builders.ray_cluster import ray_cluster, serving_replicas
 _PACKAGE = "brain-tumour-res50-unet"
 _LOCAL, _ONE, _TWO = "this process, 1 thread", "Ray, 1 replica", "Ray, 2 replicas"
 _CALLERS = 4
-_PASSES = 16
+_PASSES = 8
 _PICTURES = np.random.default_rng(1).normal(0, 1, (8, 1, 256, 256)).astype(np.float32)
 
 

@@ -26,8 +26,8 @@ from rich.table import Table
 from benchmarks.queueing import Demand, Outcome, simulate
 
 SERVICE_TIMES = Path(__file__).with_name("service_times.json")
-#: Of a general hospital: kind as in the service times -> share of the studies, and series (of an ultrasound: pictures) of
-#: one, each as large as the generated one. An assumption; change it to yours.
+#: Of a general hospital: kind as in the service times -> share of the studies, and how many series (of an ultrasound:
+#: pictures) one has, each as large as the generated one. An assumption; change it to yours.
 MIX = {
     "hand radiograph": (0.55, 2),
     "abdomen CT": (0.22, 3),
@@ -210,8 +210,13 @@ def main() -> None:
     title = f"p99 below {wanted.below:g} s, service times of {measured['measured']} / {wanted.faster:g}"
     Console(highlight=False).print(_printed(rows, title))
     if wanted.json is not None:
-        told = {"date": datetime.datetime.now(datetime.UTC).date().isoformat(), "title": title, "mix (share, series)": MIX,
-                "service times": measured["machine"], "rows": [asdict(row) for row in rows]}  # fmt: skip
+        told = {
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "title": title,
+            "mix (share, series)": MIX,
+            "service times": measured["machine"],
+            "rows": [asdict(row) for row in rows],
+        }
         wanted.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 

@@ -99,7 +99,10 @@ class RuntimeSection(Section):
     executor: Literal["local", "ray"] = Field(default="local", description="local or ray", examples=["ray"])
     #: Of executor ray. auto: the cluster that this machine is a part of.
     address: str = Field(
-        default="auto", min_length=1, description="auto, host:port or ray://host:port", examples=["192.0.2.40:6379"]
+        default="auto",
+        pattern=r"^(auto|[^/\s]+:[0-9]{1,5})$",
+        description="auto, or host:port",
+        examples=["192.0.2.40:6379"],
     )
     #: Of executor ray: the longest that one forward pass may take with its way there and back.
     timeout_seconds: float = Field(

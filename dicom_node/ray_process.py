@@ -33,6 +33,7 @@ class RayProcess:
         self._timeout_s = timeout_s
         self._offer: Future[Offer] = Future()
         self._answers: dict[int, Future[object]] = {}
+        self._gone: ClusterError | None = None
         self._numbers = itertools.count()
         self._sending = threading.Lock()
         self._started_at = time.monotonic()
@@ -62,6 +63,8 @@ class RayProcess:
         number, answer = next(self._numbers), Future[object]()
         self._answers[number] = answer
         try:
+            if self._gone is not None:  # looked at after the line above: whoever sets it then sees this request
+                raise self._gone
             with self._sending:
                 self._connection.send((number, digest, pictures))
             return answer.result(self._timeout_s + _HUNG_AFTER_S)
@@ -90,7 +93,7 @@ class RayProcess:
                     number, answer = self._connection.recv()
                     self._answered(number, answer)
             reason = first
-        gone = ClusterError(reason)
+        self._gone = gone = ClusterError(reason)
         if not self._offer.done():
             self._offer.set_exception(gone)
         for waiting in tuple(self._answers.values()):

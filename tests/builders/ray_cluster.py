@@ -19,7 +19,9 @@ import pytest
 from tests.builders.command import COMMAND, environment, eventually
 from tests.builders.network import HOST, free_port
 
-_RAY = Path(sys.executable).parent / "ray"
+_RAY = (sys.executable, "-m", "tests.builders.loopback_ray")
+#: Has Ray's users keep to 127.0.0.1, too; raylets would refuse it.
+_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _OBJECTS_BYTES = 80_000_000
 _STARTED = "Ray runtime started."
 
@@ -62,7 +64,7 @@ class RayCluster:
         )  # fmt: skip
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [str(_RAY), "start", *options, *usual], stdout=out, stderr=out, env=ray_environment(),
+                [*_RAY, "start", *options, *usual], stdout=out, stderr=out, env=ray_environment(),
                 start_new_session=True,
             )  # fmt: skip
         self._raylets.append(process)
@@ -94,15 +96,19 @@ class RayCluster:
 
 def ray_environment() -> dict[str, str]:
     """One thread a process, and no word to anybody."""
-    return environment() | {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
+    return {name: value for name, value in environment().items() if name not in _LOOPBACK} | quiet
 
 
 @contextmanager
 def ray_cluster() -> Iterator[RayCluster]:
-    """Not started yet."""
+    """Not started yet; meanwhile the processes that this one starts find it."""
     cluster = RayCluster()
     try:
-        yield cluster
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in _LOOPBACK.items():
+                patch.setenv(name, value)
+            yield cluster
     finally:
         cluster.remove()
 
@@ -113,7 +119,9 @@ def serving_replicas(config: Path) -> Iterator[subprocess.Popen[str]]:
     command = [str(COMMAND), "ray-serve", "--config", str(config)]
     log = config.with_suffix(".serving.log")
     with log.open("a") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=ray_environment())
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=ray_environment() | _LOOPBACK
+        )
     assert process.stdout is not None
     with process.stdout:
         try:
