@@ -40,9 +40,7 @@ _DATA_TRANSFER = "Sta6"
 _P_DATA_CAME, _INVALID_PDU = "Evt10", "Evt19"
 #: Between the A-ASSOCIATE-AC and the moment at which pynetdicom counts the association as established.
 _MOMENT_S = 0.001
-
-
-#: None: it is not for storage; pynetdicom is to deal with it.
+#: Given the association, a request and its presentation context; None: it is not for storage.
 BeginStore = Callable[[Association, StoreCommand, int], Reception | None]
 
 

@@ -5,6 +5,7 @@ import random
 import socket
 import struct
 import threading
+import tracemalloc
 from io import BytesIO
 
 import numpy as np
@@ -225,7 +226,26 @@ def test_a_fault_in_recording_leaves_association_and_folder_in_order(tmp_path):
         assert len(node.stored) == 1
 
 
-def test_a_large_object_passes_through_a_small_memory(tmp_path):
+def test_memory_does_not_grow_with_an_object(tmp_path):
+    """Sixteen megabytes pass through a fraction of that, the sender's own part included."""
+    command, content = commanded(image_series()[0])
+    block = p_data(b"\x00" + bytes(128000))
+    with running_node(tmp_path) as node, association(node) as connection:
+        tracemalloc.start()
+        try:
+            connection.sendall(p_data(command, b"\x00" + content))
+            for _ in range(128):
+                connection.sendall(block)
+            connection.sendall(p_data(b"\x02"))
+            assert status_of(connection) == 0
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert node.files[0].stat().st_size > 16_000_000
+        assert peak < 4_000_000
+
+
+def test_an_object_over_the_bound_is_read_to_its_end(tmp_path):
     """Its bytes are dropped from the bound on, wherever PDUs end, and the next one is stored."""
     command, content = commanded(image_series()[0])
     with running_node(tmp_path, bounds=Bounds(object_bytes=3 * len(content))) as node, association(node) as connection:
