@@ -44,6 +44,7 @@ class StoreLine:
     def __init__(self) -> None:
         self._turn = threading.Lock()
         self._connection: socket.socket | None = None
+        self._is_asking = False
         self._buffer: PduBuffer | None = None
 
     def opened(self, event: Event) -> None:
@@ -68,9 +69,11 @@ class StoreLine:
         patience_s = float(cast(float, association.dimse_timeout))  # never None: associations.py sets it
         try:
             connection = self._held(association, patience_s)
+            self._is_asking = True
             send_request(connection, self._buffer.filled(request, data, size), patience_s)
-            return _understood(receive_response(connection, patience_s), request)
+            response = _understood(receive_response(connection, patience_s), request)
         except DataSetCutShort as error:
+            self._is_asking = False
             if error.begun:
                 self._give_up(association, cut=True)
             raise
@@ -78,10 +81,14 @@ class StoreLine:
             _LOGGER.info("a C-STORE has no response: %s", error, extra={"action": "no_response"})
             self._give_up(association, cut=error.cut)
             return Dataset()
+        self._is_asking = False
+        return response
 
     def finish(self, association: Association) -> None:
-        """Let pynetdicom's threads go on."""
-        if self._connection is not None:
+        """Let pynetdicom's threads go on; aborts where something, Ctrl-C say, broke off a request in its midst."""
+        if self._connection is not None and self._is_asking:
+            self._give_up(association, cut=True)
+        elif self._connection is not None:
             self._connection.settimeout(None)
             self._let_go(association)
 
@@ -108,6 +115,7 @@ class StoreLine:
 
         The connection keeps its time-out, so that the abort cannot hang on a peer that takes nothing.
         """
+        self._is_asking = False
         connection = _connection_of(association)
         if cut and connection is not None:
             with suppress(OSError):

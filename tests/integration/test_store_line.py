@@ -171,6 +171,36 @@ def _cut_when_opened(sender, path):
     sender._line.store = cut_and_store
 
 
+class InterruptedSource:
+    """A data set in the midst of which somebody presses Ctrl-C."""
+
+    left = 2 << 20
+
+    def readinto(self, buffer):
+        """Zeros, as long as nobody does."""
+        self.left -= len(buffer)
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return len(buffer)
+
+
+def test_a_request_that_is_broken_off_ends_its_association(peer, tmp_path):
+    """It is not released: the peer would take the request to release for a part of the object, and never answer."""
+    destination, kept, ends = peer()
+    path = saved(image_series()[0], tmp_path)
+
+    def send():
+        with open_storage(destination, "NODE", {WISH}) as sender:
+            store = sender._line.store
+            sender._line.store = lambda link, request, *_: store(link, request, InterruptedSource(), 4 << 20)
+            sender.send(path)
+
+    with pytest.raises(KeyboardInterrupt):
+        send()
+    assert eventually(lambda: ends == ["aborted"])
+    assert kept == []
+
+
 def test_pynetdicom_takes_over_again_when_the_sender_is_done(peer, tmp_path):
     """Its own services work on the association, before and after."""
     destination, kept, _ = peer()
