@@ -205,7 +205,8 @@ class Node:
             self._workers.tick()
 
     def _stored(self, instance: Instance) -> None:
-        if instance.study_instance_uid not in self._arriving:  # else it is known when to look again
+        # of a study that was seen arriving it is known when to look again
+        if instance.kind is InstanceKind.IMAGE and instance.study_instance_uid not in self._arriving:
             self._settle_soon()
 
     def _settle_soon(self) -> None:

@@ -100,11 +100,9 @@ class Worker:
 
     def _look_ahead(self, is_told: Callable[[float | None], bool]) -> float | None:
         ahead = self._ahead
-        return (
-            None
-            if ahead is None
-            else self._aside("Working ahead", "ahead_broke", lambda: ahead.look(lambda: is_told(0.0)))
-        )
+        if ahead is None:
+            return None
+        return self._aside("Working ahead", "ahead_broke", lambda: ahead.look(lambda: is_told(0.0)))
 
     def get_warm(self, warm: Callable[[], None]) -> None:
         """Run what makes the first study as fast as the others."""
