@@ -8,6 +8,8 @@ studies; the first hundred, during which everything is made ready, do not count.
 
 from __future__ import annotations
 
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -112,6 +114,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=10_000)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="and no longer than so")
     wanted, on = parser.parse_args(), machine()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that node and archive do not outlive this
     with tempfile.TemporaryDirectory() as folder:
         line = Line(Path(folder), seed=0)
         line.prepare()
