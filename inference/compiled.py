@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import shutil
 import tempfile
 import threading
@@ -105,6 +106,8 @@ def compile_model(model: openvino.Model, precision: Precision) -> openvino.Compi
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "INFERENCE_PRECISION_HINT": str(chosen(precision)),
         "PERFORMANCE_HINT": "LATENCY",
+        # several processes with few threads each, as replicas are, would all be bound to the machine's first cores
+        "ENABLE_CPU_PINNING": torch.get_num_threads() >= (os.cpu_count() or 1),
     }
     return openvino.Core().compile_model(model, "CPU", settings)
 

@@ -3,6 +3,7 @@
 import datetime
 import pickle
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -164,8 +165,14 @@ def test_what_is_not_served_is_computed_here(cluster_of, caplog):
 
 def test_two_threads_that_lose_it_at_once_are_one_loss(cluster_of, store):
     """The second one's connection is gone already."""
-    gone = [ClusterError("gone")] * 2
-    first = Scripted(answers=gone)
+    both = threading.Barrier(2)
+
+    class Losing(Scripted):
+        def ask(self, digest, pictures):
+            both.wait(30)
+            raise ClusterError("gone")
+
+    first = Losing()
     cluster = cluster_of(first)
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(lambda _: cluster.ask(DIGEST, PICTURES), range(2))) == [None, None]

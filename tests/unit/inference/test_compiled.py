@@ -15,6 +15,7 @@ from inference.compiled import (
     Compiling,
     NotConvertibleError,
     Precision,
+    compile_model,
     compiled,
     discard_others,
     kept_name,
@@ -194,3 +195,12 @@ def test_heat_maps_come_from_the_torch_network(packages, stack):
     with torch.inference_mode():
         for question, logits in fast.differentiable(square).items():
             assert torch.equal(logits, reference.network(square)[question])
+
+
+@pytest.mark.parametrize(("cores", "is_bound"), [(1, True), (64, False)])
+def test_a_network_with_some_of_the_cores_is_not_bound_to_the_first(monkeypatch, cores, is_bound):
+    """Else all processes with few threads would share these, and leave the others idle."""
+    monkeypatch.setattr("inference.compiled.os.cpu_count", lambda: cores)
+    picture = openvino.opset13.parameter([1, 4], np.float32)
+    ready = compile_model(openvino.Model([openvino.opset13.relu(picture)], [picture]), Precision.FLOAT32)
+    assert ready.get_property("ENABLE_CPU_PINNING") is is_bound
