@@ -53,6 +53,8 @@ class WorkingAhead:
         self._clock = clock
         self._reading = replace(engine.load, tells=False)
         self._of_parts = engine.cascade.model_copy(update={"stages": _slice_by_slice(engine)})
+        models = [model for model in engine.shelf.values() if not isinstance(model, BrokenPackage)]
+        self._at_once = max((model.at_once for model in models), default=1)
         self._looked: dict[str, Looked] = {}
 
     def look(self, is_told: Callable[[], bool]) -> float | None:
@@ -92,7 +94,7 @@ class WorkingAhead:
     def _look_at(self, look: Look) -> None:
         study, cascade = look.series.study_instance_uid, self._of_parts if look.is_part else self.engine.cascade
         for volume in load_study(study, self._paths(look.series), self._reading).volumes:
-            known = whole_batches(volume) if look.is_part else volume
+            known = whole_batches(volume, self._at_once) if look.is_part else volume
             if known is not None:
                 run_cascade(known, cascade, self.engine.shelf, judge(known))
 

@@ -46,17 +46,27 @@ class _Ready:
         self.package = package
         self.network = network
 
+    @property
+    def at_once(self) -> int:
+        """Slices per forward pass."""
+        number: int = getattr(self._own_network, "at_once", _AT_ONCE)
+        return number
+
+    @property
+    def _own_network(self) -> Network:
+        """Not the memory it may be asked through."""
+        return self.network.network if isinstance(self.network, RememberingNetwork) else self.network
+
     def _parts(self, pictures: Tensor) -> Iterator[Tensor]:
         """As many pictures at once as the network takes."""
-        for part in pictures.split(getattr(self.network, "at_once", _AT_ONCE)):
+        for part in pictures.split(self.at_once):
             yield part.contiguous(memory_format=torch.channels_last)
 
     @cached_property
     def differentiable(self) -> nn.Module | None:
         """The network in torch; None where there is none, since it came as a file of its own."""
-        network = self.network.network if isinstance(self.network, RememberingNetwork) else self.network
-        if isinstance(network, nn.Module):
-            return network
+        if isinstance(self._own_network, nn.Module):
+            return self._own_network
         return own_network(self.package) if self.package.card.architecture else None
 
 
@@ -240,9 +250,10 @@ def _shape(card: Card, classes: int) -> tuple[int, ...]:
             return 1, classes, size, size
 
 
-def whole_batches(volume: Volume) -> Volume | None:
-    """As many slices, from the first on, as are asked about in full batches: more behind them change none of these."""
-    count = volume.shape[0] - volume.shape[0] % _AT_ONCE
+def whole_batches(volume: Volume, at_once: int) -> Volume | None:
+    """As many slices, from the first on, as are asked about in full batches of `at_once`: more behind them change none of
+    these."""
+    count = volume.shape[0] - volume.shape[0] % at_once
     return replace(volume, pixels=volume.pixels[:count], frames=volume.frames[:count]) if count else None
 
 

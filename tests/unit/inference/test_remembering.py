@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from inference.models import load, remembering, whole_batches
+from inference.models import Segmenter, load, remembering, whole_batches
 from inference.registry import open_package
 from inference.remembering import Interrupted, Memory
 from tests.builders.packages import volume_of
@@ -120,9 +120,31 @@ def test_models_answer_through_a_memory_as_without(packages):
     assert models["segmenter"].differentiable is plain["segmenter"].network
 
 
+def test_a_network_is_asked_in_its_own_batches_through_a_memory(packages):
+    """One that takes more at once, as on a GPU, is not held to those of others."""
+
+    class Network:
+        """Tells what it was asked."""
+
+        at_once = 16
+
+        def __init__(self):
+            self.sizes = []
+
+        def __call__(self, pictures):
+            """Scores of nothing."""
+            self.sizes.append(len(pictures))
+            return torch.zeros(len(pictures), 1, *pictures.shape[2:])
+
+    network = Network()
+    model = Segmenter(open_package(packages / "segmenter"), network)
+    remembering({"segmenter": model}, Memory(1 << 20))["segmenter"].scores(volume_of(np.zeros((19, 4, 4))))
+    assert network.sizes == [16, 3]
+
+
 def test_of_a_part_of_a_stack_there_are_only_full_batches():
     """Those that more slices behind them leave as they are."""
     volume = volume_of(np.zeros((19, 4, 4)))
-    assert whole_batches(volume).shape == (16, 4, 4)
-    assert whole_batches(volume).frames == volume.frames[:16]
-    assert whole_batches(volume_of(np.zeros((7, 4, 4)))) is None
+    assert whole_batches(volume, 8).shape == (16, 4, 4)
+    assert whole_batches(volume, 8).frames == volume.frames[:16]
+    assert whole_batches(volume_of(np.zeros((7, 4, 4))), 8) is None
