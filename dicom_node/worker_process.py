@@ -1,7 +1,8 @@
 """Keeps one worker process alive and tells it when there is work.
 
-The two talk over a pipe: any message to the worker means "look for jobs", any message from it "ready, and none is left
-that I know of". When the node dies the pipe closes, and the worker ends after the job at hand.
+The two talk over a pipe: a message to the worker means "look for jobs"; one from it says that it has its models, every
+other that no job is left that it knows of. When the node dies the pipe closes, and the worker ends after the job at
+hand.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from dicom_node.store import Store
 _LOGGER = logging.getLogger(__name__)
 
 _MESSAGE = b"."
+_READY = b"r"
 #: A worker that dies at once, for want of memory say, is not started over and over without a pause.
 _RESTART_AFTER_S = 5.0
 #: What the libraries under numpy, torch and OpenCV ask for their number of threads, when they are loaded.
@@ -113,8 +115,8 @@ class WorkerProcess:
         if connection is None:
             return
         while connection.poll():
-            connection.recv_bytes()
-            self._idle = self._is_ready = True
+            self._idle = connection.recv_bytes() != _READY
+            self._is_ready = True
         if self._idle:
             self._idle = False
             connection.send_bytes(_MESSAGE)
@@ -174,18 +176,20 @@ def _main(settings: Settings, connection: Connection, results: Ringer, has_spare
     _LOGGER.info("The worker is ready", extra={"action": "worker_ready"})
     try:
         with contextlib.suppress(EOFError, OSError):  # the node has closed the pipe, or is gone
+            connection.send_bytes(_READY)
             is_warm = False
             while True:
-                connection.send_bytes(_MESSAGE)
-                if not is_warm:
-                    worker.get_warm(lambda: warm(engine, lambda: not (connection.poll() or store.is_claimable())))
-                    is_warm = True
-                worker.wait(connection.poll)
-                connection.recv_bytes()
                 while worker.take_one():
                     results.ring()
                     if connection.poll():  # a busy worker is sent nothing: this is the end of the pipe
                         return
+                if not is_warm:
+                    worker.get_warm(lambda: warm(engine, lambda: not (connection.poll() or store.is_claimable())))
+                    is_warm = True
+                    continue
+                connection.send_bytes(_MESSAGE)
+                worker.wait(connection.poll)
+                connection.recv_bytes()
     finally:
         if cluster is not None:
             cluster.stop()

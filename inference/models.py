@@ -251,8 +251,7 @@ def _shape(card: Card, classes: int) -> tuple[int, ...]:
 
 
 def whole_batches(volume: Volume, at_once: int) -> Volume | None:
-    """As many slices, from the first on, as are asked about in full batches of `at_once`: more behind them change none of
-    these."""
+    """As many slices, from the first on, as are asked about in full batches of `at_once`; more slices change none."""
     count = volume.shape[0] - volume.shape[0] % at_once
     return replace(volume, pixels=volume.pixels[:count], frames=volume.frames[:count]) if count else None
 

@@ -136,6 +136,10 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Arr
         """Have a study that is being received say what it waits for; no step, so no event."""
         self._run("note_waiting", study_instance_uid=study_instance_uid, reason=reason)
 
+    def is_claimable(self) -> bool:
+        """Whether a settled study waits for a worker, and may be claimed now."""
+        return self._row("next_job", most_overtaken=MOST_OVERTAKEN, most_large=self._most_large) is not None
+
     def claim(self, worker: str, *, now: float, lease_s: float) -> Job | None:
         """The job whose turn it is, for `lease_s` seconds this worker's; None when none waits.
 

@@ -10,7 +10,6 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 from pynetdicom import AE, evt
-from pynetdicom.association import Association
 from typer.testing import CliRunner
 
 from dicom_node import app, pipeline
@@ -25,6 +24,7 @@ from dicom_node.scp import accepting_entity
 from dicom_node.sending import send_folder
 from dicom_node.settings import load_settings
 from dicom_node.spool import Spool
+from dicom_node.store_line import StoreLine
 from dicom_node.worker import Worker
 from tests.builders.command import eventually, write_config
 from tests.builders.datasets import mr_series, uid
@@ -200,7 +200,7 @@ def test_a_study_that_is_analysed_and_refused_by_its_peers(node, worker, config,
     analyse(node, worker, study)
     assert eventually(lambda: node.store.history(study).study.state == "failed" or _tried(node, study))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Association, "send_c_store", fail)
+        patched.setattr(StoreLine, "store", fail)
         asked = [
             ask("resend", study, "--all", "--config", config),
             ask("send", tmp_path / "good", "--to", "PACS", "--config", config),

@@ -14,6 +14,10 @@ class Pipe:
     def send_bytes(self, _message):
         """None is left."""
 
+    def poll(self, _timeout=0.0):
+        """Its end is seen."""
+        return True
+
     def recv_bytes(self):
         """It has closed its end."""
         raise EOFError
@@ -38,6 +42,12 @@ def test_studies_are_analysed_with_the_clusters_models_and_it_is_let_go_of(monke
             self.analyse("1.2.3", (), None, ())
             return False
 
+        def get_warm(self, _warm):
+            pass
+
+        def wait(self, _is_told):
+            pass
+
     for module, name, stand_in in (
         (worker_process.signal, "signal", lambda *_: None),
         (worker_process, "tell_without_messages", lambda: None),
@@ -48,6 +58,6 @@ def test_studies_are_analysed_with_the_clusters_models_and_it_is_let_go_of(monke
         (pipeline, "analyse_study", lambda *arguments: analysed.append(arguments[2].shelf)),
     ):
         monkeypatch.setattr(module, name, stand_in)
-    worker_process._main(load_settings(config, {}), Pipe())
-    assert analysed == [there]
+    worker_process._main(load_settings(config, {"DICOM_NODE_RUNTIME__WORK_AHEAD": "false"}), Pipe(), None, True)
+    assert set(map(id, analysed)) == {id(there)}
     assert stopped == [True]
