@@ -3,7 +3,6 @@
 import hashlib
 import random
 
-import pytest
 from pydicom import dcmread
 
 from dicom_node.domain.delivery import RetryPolicy
@@ -19,7 +18,6 @@ from dicom_node.research.pseudonyms import Pseudonyms
 from dicom_node.results import Addressed
 from dicom_node.sending import send_folder
 from dicom_node.spool import Spool
-from dicom_node.store import Store
 from dicom_node.study_folders import StudyFolders
 from dicom_node.worker import Worker
 from sr_writer.profiles import PROFILES
@@ -32,14 +30,6 @@ NOW = 1000.0
 HOW = Deidentification(
     Pseudonyms(hashlib.sha256(b"a key for tests").digest()), frozenset({ResearchOption.MODIFIED_DATES}), "node 1"
 )
-
-
-@pytest.fixture
-def store(tmp_path):
-    """A database of its own."""
-    store = Store.open(tmp_path / "node.db")
-    yield store
-    store.close()
 
 
 def images():

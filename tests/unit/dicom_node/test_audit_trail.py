@@ -69,14 +69,6 @@ class Clock:
 
 
 @pytest.fixture
-def store(tmp_path):
-    """A database."""
-    store = Store.open(tmp_path / "node.db")
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def clock():
     """It stands still."""
     return Clock()

@@ -6,7 +6,6 @@ from dicom_node.clock_watch import ClockWatch, Reading, jump_between
 from dicom_node.domain.delivery import LONGEST_DELAY_S
 from dicom_node.domain.job import LEASE_S
 from dicom_node.retention import Limits, Retention
-from dicom_node.store import Store
 from dicom_node.study_folders import StudyFolders
 from tests.builders.studies import OTHER, claimed, delivering, receive, settle_quiet_studies
 
@@ -22,14 +21,6 @@ class Clocks:
     def pass_by(self, seconds):
         """Time goes on."""
         self.wall, self.steady = self.wall + seconds, self.steady + seconds
-
-
-@pytest.fixture
-def store(tmp_path):
-    """A database of its own."""
-    store = Store.open(tmp_path / "node.db")
-    yield store
-    store.close()
 
 
 @pytest.fixture

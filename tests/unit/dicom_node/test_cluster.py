@@ -17,7 +17,6 @@ from dicom_node.domain.errors import StoreError
 from dicom_node.engine import build_engine
 from dicom_node.pipeline import analyse_study
 from dicom_node.settings import load_settings
-from dicom_node.store import Store
 from inference.findings import Task
 from inference.remote import lent
 from tests.builders.command import write_config
@@ -71,14 +70,6 @@ class Scripted:
     def stop(self):
         """It is noted."""
         self.is_stopped = True
-
-
-@pytest.fixture
-def store(tmp_path):
-    """A database of its own."""
-    store = Store.open(tmp_path / "node.db")
-    yield store
-    store.close()
 
 
 @pytest.fixture

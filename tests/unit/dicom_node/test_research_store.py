@@ -8,20 +8,11 @@ from dicom_node.domain.delivery import Outgoing
 from dicom_node.domain.job import JobState
 from dicom_node.domain.research import CopyState, CopyWish
 from dicom_node.domain.study import InstanceKind
-from dicom_node.store import Store
 from dicom_node.store.research import MOST_WAITING
 from tests.builders.studies import ANALYSED, LEASE_S, STUDY, going, receive, result
 
 NUMBERS = itertools.count(1000)
 BOTH = CopyWish(images=True, results=True)
-
-
-@pytest.fixture
-def store(tmp_path):
-    """A database of its own."""
-    store = Store.open(tmp_path / "node.db")
-    yield store
-    store.close()
 
 
 def finished(store, *numbers, wish=BOTH, results=(), peers=(), now=200.0):

@@ -1,22 +1,12 @@
 """What the store knows of studies that are pulled: what is here, what was removed, and priors, which open no job."""
 
-import pytest
-
 from dicom_node.domain.job import JobState
 from dicom_node.domain.status import FETCHED_AS_PRIOR, NOTHING_TO_ANALYSE
 from dicom_node.domain.study import InstanceKind
-from dicom_node.store import Receipt, Store
+from dicom_node.store import Receipt
 from tests.builders.studies import OTHER, STUDY, receive
 
 DAY_S = 86400.0
-
-
-@pytest.fixture
-def store(tmp_path):
-    """A store of its own."""
-    store = Store.open(tmp_path / "node.db")
-    yield store
-    store.close()
 
 
 def forget(store, study=STUDY):

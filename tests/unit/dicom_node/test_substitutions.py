@@ -6,21 +6,12 @@ import pytest
 
 from dicom_node.domain.job import MAXIMUM_ATTEMPTS, JobState
 from dicom_node.domain.refusal import REMEMBERED_S, Refusal
-from dicom_node.store import Store
 from dicom_node.study_tables import history_json
 from tests.builders.studies import ANALYSED, LEASE_S, STUDY, claimed, delivering, going, receive, result
 
 LABEL_MAP, THREE_D = "1.2.840.10008.5.1.4.1.1.66.7", "1.2.840.10008.5.1.4.1.1.88.34"
 REFUSAL = Refusal(LABEL_MAP, "it takes none", "Segmentation Storage, BINARY")
 OTHER_REFUSAL = Refusal(THREE_D, "nor this", "Comprehensive SR Storage")
-
-
-@pytest.fixture
-def store(tmp_path):
-    """A database of its own."""
-    store = Store.open(tmp_path / "node.db")
-    yield store
-    store.close()
 
 
 def state(store):

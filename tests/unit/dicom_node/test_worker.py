@@ -17,7 +17,6 @@ from dicom_node.pipeline import AnalysedStudy
 from dicom_node.reader import LoadedStudy
 from dicom_node.results import Addressed
 from dicom_node.spool import Spool
-from dicom_node.store import Store
 from dicom_node.summary import StudySummary
 from dicom_node.worker import LEASE_S, Worker
 from inference.findings import Analysis, Exclusion
@@ -42,14 +41,6 @@ class Clock:
 def clock():
     """Stands still."""
     return Clock()
-
-
-@pytest.fixture
-def store(tmp_path):
-    """A database of its own."""
-    store = Store.open(tmp_path / "node.db")
-    yield store
-    store.close()
 
 
 def settled(store, study=STUDY, now=900.0):

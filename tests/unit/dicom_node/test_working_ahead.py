@@ -10,7 +10,6 @@ from scipy.ndimage import gaussian_filter
 from dicom_node.domain.study import Instance, InstanceKind
 from dicom_node.pipeline import Engine, analyse_study
 from dicom_node.reader import LoadSettings
-from dicom_node.store import Store
 from dicom_node.warming import warm
 from dicom_node.worker import Worker
 from dicom_node.working_ahead import WorkingAhead
@@ -90,14 +89,6 @@ def slice_wise(packages):
     package = packages["segmenter"]
     card = package.card.model_copy(update={"preparation": preparation})
     return engine_of({**packages, "segmenter": replace(package, card=card)})
-
-
-@pytest.fixture
-def store(tmp_path):
-    """A database of its own."""
-    store = Store.open(tmp_path / "node.db")
-    yield store
-    store.close()
 
 
 @pytest.fixture
