@@ -192,11 +192,11 @@ def _parse(content: bytes, encoding: _Encoding) -> _Head:
     plain = plain_head(content, _WANTED, is_implicit_vr=is_implicit_vr) if encoding.is_little_endian else None
     if plain is None:
         return _parse_with_care(content, encoding)
-    elements = (
-        RawDataElement(_TAG_OF[tag], None, len(value), value, 0, is_implicit_vr, is_little_endian=True)
+    found = {
+        _TAG_OF[tag]: RawDataElement(_TAG_OF[tag], None, len(value), value, 0, is_implicit_vr, is_little_endian=True)
         for tag, value in plain.items()
-    )
-    return _Head({element.tag: element for element in elements}, None, is_enough=True)
+    }
+    return _Head(found, None, is_enough=True)
 
 
 def _parse_with_care(content: bytes, encoding: _Encoding) -> _Head:
