@@ -5,6 +5,7 @@ Whoever breaks a bound is told of, and the connection counts as closed.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import ssl
@@ -25,6 +26,8 @@ from dicom_node.wakening import Bell
 DRAINED = 4
 #: Two of the longest P-DATA-TF that this node asks for.
 _BUFFER_BYTES = 2 * 131072
+#: What a socket's buffer holds however little memory the system gives it.
+_AT_ONCE_BYTES = 65536
 #: The states of the association before its request has come (PS3.8 Table 9-2); its first bytes may come before
 #: pynetdicom has taken note of the connection.
 BEFORE_REQUEST = frozenset({"Sta1", "Sta2"})
@@ -85,9 +88,11 @@ class BoundedSocket(AssociationSocket):
         self._end += count or 0
         return count != 0
 
-    def wait(self, bell: Bell, timeout_s: float) -> bool:
+    def wait(self, bell: Bell, timeout_s: float, expected_bytes: int = 0) -> bool:
         """Wait until more has come, the bell rings or the time is over; whether more has.
 
+        Of so many bytes that are sure to come much is waited for: each time this thread goes on costs it, and all
+        others, more than the bytes do.
         Raises OSError when the connection was closed by another thread.
         """
         connection = self.socket
@@ -96,7 +101,15 @@ class BoundedSocket(AssociationSocket):
         descriptor = -1 if connection is None else connection.fileno()
         if descriptor < 0:
             raise ConnectionAbortedError("the connection is closed")
-        return bell.wait(descriptor, timeout_s)
+        worth_waking = min(expected_bytes, _AT_ONCE_BYTES)
+        # what OpenSSL has read of a TLS record is nothing that the system could count
+        if connection is None or worth_waking <= 1 or isinstance(connection, ssl.SSLSocket):
+            return bell.wait(descriptor, timeout_s)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, worth_waking)
+        try:
+            return bell.wait(descriptor, timeout_s)
+        finally:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
     @property
     def ready(self) -> bool:
@@ -184,7 +197,8 @@ class BoundedSocket(AssociationSocket):
         connection = cast(socket.socket, self.socket)
         if not isinstance(connection, ssl.SSLSocket):
             try:
-                return connection.recv_into(space, 0, socket.MSG_DONTWAIT)
+                # a socket with a timeout polls before it receives, whatever the flags say
+                return os.readv(connection.fileno(), [space])
             except BlockingIOError:
                 return None
         connection.settimeout(0.0)

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataelem import RawDataElement
@@ -18,6 +18,7 @@ from pydicom.uid import UID
 
 from dicom_node.domain.errors import CannotUnderstand, DatasetMismatch
 from dicom_node.domain.study import InstanceKind, Maker
+from dicom_node.plain_head import Wanted, plain_head
 from dicom_node.spool import InstanceAddress, checked_address, checked_uid
 
 _SOP_CLASS_UID = Tag("SOPClassUID")
@@ -34,6 +35,8 @@ _READ_TAGS: list[BaseTag | int] = [
     *_IDENTIFYING_TAGS, _MODALITY, _MANUFACTURER, _MODEL_NAME, _REQUESTED_PROCEDURE_PRIORITY,
 ]  # fmt: skip
 _LAST_IDENTIFYING, _LAST_READ = int(_SERIES_INSTANCE_UID), int(_REQUESTED_PROCEDURE_PRIORITY)
+_TAG_OF = {int(tag): BaseTag(tag) for tag in _READ_TAGS}
+_WANTED = Wanted(_TAG_OF, _LAST_IDENTIFYING, _LAST_READ)
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 #: What is read of a data set: as much as nearly all need, then as much as any header has before its last element here.
 _HEADER_BYTES = (32 << 10, 64 << 20)
@@ -76,6 +79,13 @@ class Announced(Protocol):
         """That of the presentation context."""
 
 
+class Readable(Protocol):
+    """A data set, read from its beginning; a binary file is one."""
+
+    def read(self, most_bytes: int, /) -> bytes:
+        """The next bytes, fewer only where it ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Where a data set belongs, and what it says of its making. Texts are empty where it says nothing."""
@@ -98,7 +108,7 @@ def identity_of(arrival: Arrival) -> Identity:
     return identity_in(io.BytesIO(arrival.dataset), arrival)
 
 
-def identity_in(dataset: BinaryIO, announced: Announced) -> Identity:
+def identity_in(dataset: Readable, announced: Announced) -> Identity:
     """Read where a data set belongs and who made it, and hold it to what the request says; no more than its head.
 
     Raises CannotUnderstand when the bytes are no data set or a UID is missing or none, DatasetMismatch when SOP
@@ -134,17 +144,17 @@ def _address_in(header: Mapping[BaseTag, RawDataElement], announced: Announced) 
     return address
 
 
-def _read(dataset: BinaryIO, announced: Announced) -> dict[BaseTag, RawDataElement]:
+def _read(dataset: Readable, announced: Announced) -> dict[BaseTag, RawDataElement]:
     """The elements that matter here. What is broken behind the identifying ones is for the reader to find."""
-    syntax, content = _syntax(announced.transfer_syntax_uid), b""
+    encoding, content = _encoding(announced.transfer_syntax_uid), b""
     head = _Head({}, None, is_enough=False)
     for most in _HEADER_BYTES:
         content += dataset.read(most - len(content))
         try:
-            plain = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, most) if syntax.is_deflated else content
+            plain = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, most) if encoding.is_deflated else content
         except zlib.error as error:
             raise _not_a_data_set(announced, error) from error
-        head = _parse(plain, syntax)
+        head = _parse(plain, encoding)
         if head.is_enough or max(len(content), len(plain)) < most:
             break
     if head.broken is not None and _SERIES_INSTANCE_UID not in head.found:
@@ -152,9 +162,19 @@ def _read(dataset: BinaryIO, announced: Announced) -> dict[BaseTag, RawDataEleme
     return head.found
 
 
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    """How a transfer syntax encodes elements; pydicom looks at the UID anew each time it is asked."""
+
+    is_implicit_vr: bool
+    is_little_endian: bool
+    is_deflated: bool
+
+
 @lru_cache
-def _syntax(uid: str) -> UID:
-    return UID(uid)
+def _encoding(transfer_syntax_uid: str) -> _Encoding:
+    uid = UID(transfer_syntax_uid)
+    return _Encoding(uid.is_implicit_VR, uid.is_little_endian, uid.is_deflated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +187,19 @@ class _Head:
     is_enough: bool
 
 
-def _parse(content: bytes, syntax: UID) -> _Head:
+def _parse(content: bytes, encoding: _Encoding) -> _Head:
+    is_implicit_vr = encoding.is_implicit_vr
+    plain = plain_head(content, _WANTED, is_implicit_vr=is_implicit_vr) if encoding.is_little_endian else None
+    if plain is None:
+        return _parse_with_care(content, encoding)
+    found = {
+        _TAG_OF[tag]: RawDataElement(_TAG_OF[tag], None, len(value), value, 0, is_implicit_vr, is_little_endian=True)
+        for tag, value in plain.items()
+    }
+    return _Head(found, None, is_enough=True)
+
+
+def _parse_with_care(content: bytes, encoding: _Encoding) -> _Head:
     found: dict[BaseTag, RawDataElement] = {}
     ends: list[BaseTag] = []
 
@@ -181,8 +213,8 @@ def _parse(content: bytes, syntax: UID) -> _Head:
     try:
         elements = data_element_generator(
             io.BytesIO(content),
-            is_implicit_VR=syntax.is_implicit_VR,
-            is_little_endian=syntax.is_little_endian,
+            is_implicit_VR=encoding.is_implicit_vr,
+            is_little_endian=encoding.is_little_endian,
             stop_when=is_enough,
             specific_tags=_READ_TAGS,
         )

@@ -60,6 +60,16 @@ def open_door(entity: AE, address: tuple[str, int], handlers: Sequence[EventHand
     return cast(Door, door)
 
 
+class SharedContexts(list[PresentationContext]):
+    """What is accepted, one list for all associations: a copy for each, as pynetdicom makes, takes 50 ms and the GIL.
+
+    Negotiation as acceptor reads them and changes none.
+    """
+
+    def __deepcopy__(self, _memo: dict[int, object]) -> list[PresentationContext]:
+        return list(self)
+
+
 class _HungUpError(OSError):
     """It connected and went, as those do that only look whether the port is open; not worth a word."""
 
@@ -90,7 +100,7 @@ class Door(ThreadedAssociationServer):
         self._waiting: set[socket.socket] = set()
         self._waiting_lock = threading.Lock()
         self._closed = False
-        super().__init__(ae, address, ae_title, contexts, ssl_context, evt_handlers, _Reception)
+        super().__init__(ae, address, ae_title, SharedContexts(contexts), ssl_context, evt_handlers, _Reception)
 
     def verify_request(self, request: object, client_address: object) -> bool:
         """Whether there is room for one more connection; asked by socketserver."""

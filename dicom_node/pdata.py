@@ -61,6 +61,11 @@ class PdataReader:
         """Whether the next byte is the first of a PDU, which may be one of another type."""
         return not self._pdu_left
 
+    @property
+    def pdu_left(self) -> int:
+        """How many bytes of the PDU are still to be read; 0 between two."""
+        return self._pdu_left
+
     def read(self, received: memoryview) -> tuple[int, Piece | None]:
         """How many bytes of `received` are done with, and the next piece; None: more must be received first.
 

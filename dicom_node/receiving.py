@@ -80,8 +80,7 @@ class Receiver:
 
     def finish(self, part: PartFile, request: Request, *, now: float) -> Recorded:
         """Keep and record what has come; as `receive`."""
-        with part.dataset() as dataset:
-            identity = identity_in(dataset, request)
+        identity = identity_in(part.dataset(), request)
         address = identity.address
         kept = self._spool.place(part, address)
         instance = self._instance(request, identity, kept)

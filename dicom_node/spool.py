@@ -1,4 +1,4 @@
-"""Durable DICOM files: part file, fsync, rename, fsync of the directory; knows nothing of network or database.
+"""Durable DICOM files: part file, fsync, name, fsync of the directory; knows nothing of network or database.
 
     <root>/incoming/<random>.part                being written; `sweep` removes leftovers
     <root>/spool/<study>/<series>/<sop>.dcm      received, as received
@@ -32,7 +32,7 @@ from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
 from dicom_node.domain.errors import CannotUnderstand, OutOfResources, StoreError
-from dicom_node.durable_files import make_folder, sync_folder, usable, write_whole
+from dicom_node.durable_files import make_folder, named_if_free, sync_folder, usable, write_whole
 from dicom_node.files import alone_in
 from dicom_node.part_file import PartFile
 from sr_writer.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -221,12 +221,23 @@ class Spool:
             )
 
     def _place(self, part: Path, final: Path, aside: Path, digest: str) -> tuple[Path, bool]:
+        try:
+            new = named_if_free(part, final)
+        except FileNotFoundError:
+            make_folder(final.parent)
+            new = named_if_free(part, final)
+        path = final
+        if not new:
+            path, new = self._place_beside(part, final, aside, digest)
+        sync_folder(path.parent)
+        return path, new
+
+    def _place_beside(self, part: Path, final: Path, aside: Path, digest: str) -> tuple[Path, bool]:
         with self._placing, alone_in(self._incoming):
             new = not final.exists()
             path = final if new or _digest_of(final) == digest else aside
             make_folder(path.parent)
             part.replace(path)
-        sync_folder(path.parent)
         return path, new
 
     def _move(self, part: Path, final: Path) -> None:

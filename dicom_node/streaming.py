@@ -125,7 +125,8 @@ class StreamingProvider(DULServiceProvider):
         """Whether more came. Raises OSError when the rest of a PDU does not come in time."""
         if self._kill_thread or self.to_provider_queue.queue:
             return False
-        has_come = source.wait(self._bell, min(LOOK_EVERY_S, self._pdu_until - time.monotonic()))
+        timeout_s = min(LOOK_EVERY_S, self._pdu_until - time.monotonic())
+        has_come = source.wait(self._bell, timeout_s, self._pdata.pdu_left)
         if time.monotonic() >= self._pdu_until:
             raise source.stalled("message")
         return has_come

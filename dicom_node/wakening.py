@@ -22,6 +22,8 @@ class Bell:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._descriptor: int | None = None
+        self._poll = select.poll()
+        self._polled: tuple[int, int | None] = (-1, None)
 
     def open(self) -> None:
         """From now on `ring` is heard; called by the thread that waits, as often as it likes."""
@@ -44,11 +46,12 @@ class Bell:
 
     def wait(self, other: int, timeout_s: float) -> bool:
         """Wait until `other` can be read, the bell rings or the time is over; whether `other` can be read."""
-        poll = select.poll()
-        poll.register(other, select.POLLIN)
-        if self._descriptor is not None:
-            poll.register(self._descriptor, select.POLLIN)
-        ready = dict(poll.poll(max(0.0, timeout_s) * 1000))
+        if self._polled != (other, self._descriptor):
+            self._polled, self._poll = (other, self._descriptor), select.poll()
+            self._poll.register(other, select.POLLIN)
+            if self._descriptor is not None:
+                self._poll.register(self._descriptor, select.POLLIN)
+        ready = dict(self._poll.poll(max(0.0, timeout_s) * 1000))
         if self._descriptor in ready:
             os.eventfd_read(self._descriptor)
         return other in ready

@@ -18,8 +18,8 @@ def test_what_was_written_is_read_hashed_and_gone(tmp_path):
     with PartFile(tmp_path, b"header", endless) as part:
         part.write(b"first ")
         part.write(memoryview(b"second"))
-        with part.dataset() as dataset:
-            assert dataset.read() == b"first second"
+        dataset = part.dataset()
+        assert [dataset.read(6), dataset.read(100), dataset.read(100)] == [b"first ", b"second", b""]
         assert part.path.read_bytes() == b"headerfirst second"
         assert part.size_bytes == len(b"headerfirst second")
         assert part.digest == hashlib.sha256(b"first second").hexdigest()
@@ -44,8 +44,9 @@ def test_it_outlives_its_name(tmp_path):
             assert copy.digest == part.digest
 
 
-def test_there_must_be_room_for_every_piece(tmp_path):
+def test_there_must_be_room_all_along(tmp_path, monkeypatch):
     """Not only at the beginning."""
+    monkeypatch.setattr("dicom_node.part_file._ASK_AGAIN_BYTES", 4)
 
     def room(nr_bytes):
         if nr_bytes > 10:

@@ -112,21 +112,21 @@ def test_no_space_leaves_no_half_file(spool, tmp_path, monkeypatch, call):
 def test_file_and_folder_are_synced_before_it_returns(spool, monkeypatch):
     """The file is flushed before it gets its name, and its folder after."""
     steps = []
-    real_fsync, real_rename = os.fsync, os.replace
+    real_fsync, real_link = os.fsync, os.link
 
     def fsync(descriptor):
         steps.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
         real_fsync(descriptor)
 
-    def rename(source, target, **kwargs):
-        steps.append("rename")
-        real_rename(source, target, **kwargs)
+    def link(source, target):
+        steps.append("name")
+        real_link(source, target)
 
     spool.keep(ADDRESS, b"makes the folders", META)
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(os, "replace", rename)
+    monkeypatch.setattr(os, "link", link)
     spool.keep(InstanceAddress("1.2.3", "1.2.3.4", "1.2.3.4.6"), b"bytes", META)
-    assert steps == ["file", "rename", "folder"]
+    assert steps == ["file", "name", "folder"]
 
 
 def test_parts_of_an_earlier_run_are_swept(tmp_path):
@@ -181,18 +181,33 @@ def test_a_folder_that_cannot_be_written_is_told_with_its_remedy(tmp_path, monke
         Spool(tmp_path)
 
 
-def test_two_processes_replace_nothing_of_each_other(tmp_path, spool, monkeypatch):
-    """The command that pulls receives beside the node: who comes first while the other waits for the lock stays."""
-    first = []
+@pytest.mark.parametrize("has_links", [True, False])
+def test_two_processes_replace_nothing_of_each_other(tmp_path, spool, monkeypatch, has_links):
+    """The command that pulls receives beside the node: who comes first, at the last moment, stays.
+
+    On a file system without links it comes while the other waits for the lock.
+    """
+    first, link = [], os.link
+
+    def come_first():
+        if not first:
+            first.append(None)
+            first[0] = Spool(tmp_path, minimum_free_bytes=0).keep(ADDRESS, b"other", META)
+
+    def linked(file, name):
+        if not has_links:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        come_first()
+        link(file, name)
 
     @contextmanager
     def after_the_other(folder):
         assert folder == tmp_path / "incoming"
-        monkeypatch.undo()
-        first.append(Spool(tmp_path, minimum_free_bytes=0).keep(ADDRESS, b"other", META))
+        come_first()
         with alone_in(folder):
             yield
 
+    monkeypatch.setattr(os, "link", linked)
     monkeypatch.setattr(spool_module, "alone_in", after_the_other)
     second = spool.keep(ADDRESS, b"ours", META)
     assert [dataset_bytes(each.path) for each in (*first, second)] == [b"other", b"ours"]

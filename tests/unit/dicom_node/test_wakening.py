@@ -46,6 +46,20 @@ def test_the_bell_ends_one_wait(pair, bell):
     assert not bell.wait(here.fileno(), 0.0)
 
 
+def test_the_wait_is_for_the_connection_that_is_named(pair, bell):
+    """Not for the one before, and for the bell as well when it was opened meanwhile."""
+    here, there = pair
+    late = Bell()
+    there.sendall(b"x")
+    assert late.wait(here.fileno(), PATIENCE_S)
+    assert not late.wait(there.fileno(), 0.0)
+    late.open()
+    late.ring()
+    assert not late.wait(there.fileno(), PATIENCE_S)
+    late.close()
+    assert late.wait(here.fileno(), PATIENCE_S)
+
+
 def test_nobody_hears_a_bell_that_is_closed(bell):
     """It does no harm, before it is opened and after it is closed."""
     Bell().ring()
