@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dicom_node.decoding import Picture
+from dicom_node.grey_values import Picture
 from dicom_node.scratch import Room
 from inference.volume import Window
 

@@ -1,4 +1,4 @@
-"""Pixels of one instance as numbers: decoded, through the modality LUT, with padding marked, colour as RGB.
+"""Pixels of one instance as numbers: decoded, grey as the modality's values, colour as RGB.
 
 A frame at a time, read from the file where its header ended: nothing is read twice, and no more than a frame is held.
 """
@@ -6,14 +6,15 @@ A frame at a time, read from the file where its header ended: nothing is read tw
 from __future__ import annotations
 
 import copy
-import io
 import math
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,9 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGLSTransferSynta
 
 from dicom_node.discretion import names_patient
 from dicom_node.domain.errors import ReadError
-from dicom_node.frames import FrameHeader, frame_count, numbers
-from inference.volume import Window
+from dicom_node.frames import FrameHeader, frame_count
+from dicom_node.grey_values import PIXEL_ELEMENTS, Picture, grey
+from dicom_node.native_pixels import is_plain, native_frames
 
 #: Numbers one instance may decode to: 12,000 slices of 512 x 512 or 1,300 colour frames of 1024 x 768; and one frame,
 #: which is in memory as a whole: 11,000 x 11,000. A header that claims more is refused before anything is allocated.
@@ -56,14 +58,6 @@ SAMPLES = {
     "YBR_RCT": 3,
 }
 
-#: Where pixels may be (PS3.3 C.7.6.3, C.7.6.24, C.7.6.25), with what marks padding there: value and range limit.
-PIXEL_ELEMENTS = {
-    "PixelData": ("PixelPaddingValue", "PixelPaddingRangeLimit"),
-    "FloatPixelData": ("FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit"),
-    "DoubleFloatPixelData": ("DoubleFloatPixelPaddingValue", "DoubleFloatPixelPaddingRangeLimit"),
-}
-
-
 #: Which plugin decodes what. pydicom would try GDCM first and pylibjpeg for RLE; over a broken stream GDCM's C++ errors
 #: end the process and the RLE plugin panics past every `except`, so that one bad file would take the worker with it.
 DECODING_PLUGINS = {
@@ -74,14 +68,6 @@ OTHERWISE_DECODED_BY = "pylibjpeg"
 _NO_PIXELS = "carries no pixel data"
 #: Tag of the item that ends encapsulated pixel data, which are little endian always.
 _SEQUENCE_DELIMITER = b"\xfe\xff\xdd\xe0"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """One frame: float32 (row, column), NaN where padding, or (row, column, RGB) in 0..255; units as in `Volume`."""
-
-    pixels: NDArray[np.float32]
-    window: Window | None
 
 
 def refuse_unreadable(header: Dataset) -> None:
@@ -139,22 +125,29 @@ def decode(instance: Encoded, frames: Sequence[FrameHeader]) -> Iterator[Picture
     """
     header = instance.header
     with _pixel_data(instance) as (file, keyword, options):
-        transfer_syntax = header.file_meta.TransferSyntaxUID
-        decoded = get_decoder(transfer_syntax).iter_array(
-            file, decoding_plugin=_plugin(transfer_syntax), view_only=True, **options
-        )
         palette = _in_native_order(header) if header.PhotometricInterpretation == "PALETTE COLOR" else None
-        for (stored, _), frame in zip(decoded, frames, strict=True):
+        for stored, frame in zip(_stored(file, header, options), frames, strict=True):
             if palette is not None:
                 yield _palette_colour(stored, palette)
             elif header.SamplesPerPixel == 3:
                 yield _colour(stored, header.BitsStored)
             else:
-                yield _grey(stored, frame, keyword)
+                yield grey(stored, frame, keyword)
+
+
+def _stored(file: BufferedReader | BytesIO, header: Dataset, options: dict[str, Any]) -> Iterator[NDArray[Any]]:
+    """The frames as they are stored, from a file at the first byte of the pixels."""
+    if is_plain(header, options):
+        return native_frames(file, header)
+    transfer_syntax = header.file_meta.TransferSyntaxUID
+    decoded = get_decoder(transfer_syntax).iter_array(
+        file, decoding_plugin=_plugin(transfer_syntax), view_only=True, **options
+    )
+    return (stored for stored, _ in decoded)
 
 
 @contextmanager
-def _pixel_data(instance: Encoded) -> Iterator[tuple[BinaryIO, str, dict[str, Any]]]:
+def _pixel_data(instance: Encoded) -> Iterator[tuple[BufferedReader | BytesIO, str, dict[str, Any]]]:
     """The file at the first byte of the pixels, the keyword of their element, and what pydicom must know to decode
     them; after a look at what would make decoding fail or lie."""
     header = instance.header
@@ -169,14 +162,14 @@ def _pixel_data(instance: Encoded) -> Iterator[tuple[BinaryIO, str, dict[str, An
 
 
 @contextmanager
-def _at_pixels(instance: Encoded) -> Iterator[tuple[BinaryIO, str, str, int]]:
+def _at_pixels(instance: Encoded) -> Iterator[tuple[BufferedReader | BytesIO, str, str, int]]:
     """A file at the first byte of the pixels; keyword and VR of their element (empty: not stated), and their length."""
     if instance.header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         whole = dcmread(instance.path)
         element = next((whole[keyword] for keyword in PIXEL_ELEMENTS if whole.get(keyword)), None)
         if element is None:
             raise ReadError(_NO_PIXELS)
-        yield io.BytesIO(element.value), element.keyword, element.VR, len(element.value)
+        yield BytesIO(element.value), element.keyword, element.VR, len(element.value)
         return
     with instance.path.open("rb") as file:
         file.seek(instance.pixels_at)
@@ -186,7 +179,7 @@ def _at_pixels(instance: Encoded) -> Iterator[tuple[BinaryIO, str, str, int]]:
         yield file, keyword, vr, min(length, instance.path.stat().st_size - file.tell())
 
 
-def _element(file: BinaryIO, *, is_little_endian: bool) -> tuple[str, str, int]:
+def _element(file: BufferedReader | BytesIO, *, is_little_endian: bool) -> tuple[str, str, int]:
     """Keyword, VR (empty where it is implicit) and length of the element with the pixels (PS3.5 7.1.2, 7.1.3)."""
     order, start = "<" if is_little_endian else ">", file.read(8)
     if len(start) < 8:
@@ -211,14 +204,14 @@ def _check_decodable(header: Dataset) -> None:
         raise ReadError(f"is compressed as {transfer_syntax.name}; its decoder {_plugin(transfer_syntax)} is missing")
 
 
-def _check_whole(file: BinaryIO) -> None:
+def _check_whole(file: BufferedReader | BytesIO) -> None:
     """See that the fragments have an end (PS3.5 A.4): some decoders make a picture of half a stream, and do not say so.
     The file stays where it is."""
     start = file.tell()
     _, fragments = parse_fragments(file)
     file.seek(fragments[-1] if fragments else start)
     _, length = struct.unpack("<LL", file.read(8))
-    file.seek(length if fragments else -8, io.SEEK_CUR)
+    file.seek(length if fragments else -8, os.SEEK_CUR)
     if file.read(len(_SEQUENCE_DELIMITER)) != _SEQUENCE_DELIMITER:
         raise ReadError("holds pixel data that are cut off")
     file.seek(start)
@@ -271,82 +264,3 @@ def _colour(stored: NDArray[Any], bits: int) -> Picture:
     if bits != 8:
         pixels *= 255 / (2**bits - 1)
     return Picture(pixels, window=None)
-
-
-def _grey(stored: NDArray[Any], frame: FrameHeader, keyword: str) -> Picture:
-    pixels = _modality_values(stored, frame)
-    window = _window(frame)
-    voi_luts = frame.get("VOILUTSequence")
-    if window is None and voi_luts:
-        # C.11.2.1.1: the LUT's input is what the modality transformation gives, whole numbers
-        pixels = _look_up(np.rint(pixels).astype(np.int64), voi_luts[0])
-        full = 2.0 ** int(voi_luts[0].LUTDescriptor[2]) - 1
-        window = Window(full / 2, full)
-    padding = _is_padding(stored, frame, keyword)
-    if padding is not None:
-        pixels[padding] = np.nan
-    if stored.dtype.kind == "f":
-        pixels[~np.isfinite(pixels)] = np.nan
-    return Picture(pixels, window)
-
-
-def _modality_values(stored: NDArray[Any], frame: FrameHeader) -> NDArray[np.float32]:
-    """Stored values in the modality's own units (PS3.3 C.11.1).
-
-    Done here in float32: pydicom's `apply_modality_lut` makes float64 copies, and only of whole data sets.
-    """
-    modality_luts = frame.get("ModalityLUTSequence")
-    if modality_luts:
-        return _look_up(stored.astype(np.int64), modality_luts[0])
-    pixels = stored.astype(np.float32)
-    slope, intercept = numbers(frame.get("RescaleSlope"), 1), numbers(frame.get("RescaleIntercept"), 1)
-    # a slope of zero would wipe the picture out; devices that write it mean "no rescale"
-    if slope and intercept and slope[0] != 0 and (slope[0], intercept[0]) != (1.0, 0.0):
-        pixels *= np.float32(slope[0])
-        pixels += np.float32(intercept[0])
-    return pixels
-
-
-def _look_up(values: NDArray[np.int64], lut: Dataset) -> NDArray[np.float32]:
-    """Values through one item of a Modality or VOI LUT Sequence (PS3.3 C.11.1.1.1, C.11.2.1.1).
-
-    Done here because pydicom 3's `apply_voi_lut` keeps the index in the type of the entries, so that a table of more
-    than 256 eight-bit entries wraps around, and because it reads no table that packs those entries into words.
-    """
-    entries, first_mapped, _ = (int(number) for number in lut.LUTDescriptor)
-    data, little_endian = lut.LUTData, lut.original_encoding[1] is not False
-    if isinstance(data, bytes):
-        entries = entries or 2**16
-        width = 2 if len(data) >= 2 * entries else 1
-        table = np.frombuffer(data, dtype=f"{'<' if little_endian else '>'}u{width}")[:entries]
-    else:
-        table = np.atleast_1d(np.asarray(data))
-    return table.astype(np.float32)[np.clip(values - first_mapped, 0, len(table) - 1)]
-
-
-def _is_padding(stored: NDArray[Any], frame: FrameHeader, keyword: str) -> NDArray[np.bool_] | None:
-    """Where stored values are padding (PS3.3 C.7.5.1.1.2): one value, or a range with both ends included; None where
-    the header names none."""
-    ends = [end for end in (numbers(frame.get(name), 1) for name in PIXEL_ELEMENTS[keyword]) if end]
-    if not ends or numbers(frame.get(PIXEL_ELEMENTS[keyword][0]), 1) is None:
-        return None
-    # through a wide integer, so that a padding value written unsigned for signed pixels wraps to what is stored
-    wide = np.int64 if stored.dtype.kind in "iu" else np.float64
-    low, *_, high = sorted((np.array(end).astype(wide).astype(stored.dtype)[0] for end in ends * 2), key=float)
-    inside: NDArray[np.bool_] = (stored >= low) & (stored <= high)
-    return inside
-
-
-def _window(frame: FrameHeader) -> Window | None:
-    """The first window as linear bounds (PS3.3 C.11.2.1.2, C.11.2.1.3), or None.
-
-    LINEAR draws black at center - 0.5 - (width - 1) / 2, LINEAR_EXACT at center - width / 2; SIGMOID has no bounds, and
-    the straight line through its centre has those of LINEAR_EXACT. LINEAR is the default, and nonsense when not wider
-    than 1: there exact bounds are meant.
-    """
-    centers, widths = numbers(frame.get("WindowCenter")), numbers(frame.get("WindowWidth"))
-    if not centers or not widths or widths[0] <= 0:
-        return None
-    center, width = centers[0], widths[0]
-    exact = frame.get("VOILUTFunction") in ("LINEAR_EXACT", "SIGMOID") or width <= 1
-    return Window(center, width) if exact else Window(center - 0.5, width - 1)

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from dicom_node.unreadable import UNREADABLE
 
 #: Attributes that say who the patient is (PS3.3 C.2.2, C.2.3, C.7.1.1), or lead to him in other systems.
-_IDENTIFYING = (
+IDENTIFYING = (
     "PatientID", "OtherPatientIDs", "PatientBirthDate", "AccessionNumber", "IssuerOfPatientID", "PatientAddress",
     "PatientTelephoneNumbers", "MilitaryRank", "PatientBirthName", "PatientMotherBirthName", "OtherPatientNames",
 )  # fmt: skip
@@ -56,7 +56,7 @@ def is_uid(text: str) -> bool:
 
 def _identity(header: Dataset) -> Iterator[str]:
     """Words in lower case."""
-    for text in (*_person_names(header), *(_text(header, keyword) for keyword in _IDENTIFYING)):
+    for text in (*_person_names(header), *(_text(header, keyword) for keyword in IDENTIFYING)):
         yield from (word for word in _WORD.findall(text.lower()) if len(word) >= _SHORTEST)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from pydicom import Dataset
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
 
 from dicom_node.domain.errors import ReadError
 from dicom_node.selection import modality
@@ -44,8 +46,18 @@ class FrameHeader:
 
     def get(self, keyword: str) -> Any:  # noqa: ANN401 (what pydicom makes of a value depends on its VR)
         """The value from the innermost source that states it, or None."""
-        found = (source.get(keyword) for source in self.sources)
-        return next((value for value in found if value is not None), None)
+        tag = _tag(keyword)
+        for source in self.sources:
+            element = source.get(tag)
+            if element is not None and element.value is not None:
+                return element.value
+        return None
+
+
+@cache
+def _tag(keyword: str) -> BaseTag:
+    """Asked once: a header is asked for some thirty keywords of every frame, most of which it does not have."""
+    return Tag(keyword)
 
 
 def frame_count(header: Dataset) -> int:

@@ -25,7 +25,8 @@ from dicom_node.selection import (
     reasons_to_leave_out,
 )
 from dicom_node.series import Source, volumes_of_series
-from dicom_node.unreadable import UNREADABLE, explained
+from dicom_node.unreadable import explained
+from dicom_node.usable_headers import UsableHeaders, drop_undecodable, is_read
 from inference.findings import Exclusion
 from inference.volume import Volume
 
@@ -82,7 +83,7 @@ def load_study(study_instance_uid: str, paths: Sequence[Path], settings: LoadSet
             extra={"action": "instance_excluded"},
         )
     headers = {source.sop_instance_uid: source.header for source in ours if is_image(source.header)}
-    return LoadedStudy(tuple(volumes), tuple(exclusions), headers)
+    return LoadedStudy(tuple(volumes), tuple(exclusions), UsableHeaders(headers))
 
 
 def _read_headers(study_instance_uid: str, paths: Sequence[Path]) -> tuple[list[Source], list[Exclusion]]:
@@ -112,7 +113,7 @@ def _read_header(path: Path) -> Source:
         except InvalidDicomError as error:
             raise ReadError("is not a DICOM file (PS3.10): it has no DICM prefix") from error
         header = encoded.header
-        _drop_undecodable(header)
+        drop_undecodable(header, is_read)
         return Source(
             encoded,
             sop_instance_uid=_uid(header, "SOPInstanceUID"),
@@ -120,19 +121,6 @@ def _read_header(path: Path) -> Source:
             series_instance_uid=_uid(header, "SeriesInstanceUID"),
             study_instance_uid=_uid(header, "StudyInstanceUID"),
         )
-
-
-def _drop_undecodable(header: Dataset) -> None:
-    """Convert every element now and take out those that cannot be, which pydicom would raise for at their first use."""
-    for tag in list(header.keys()):
-        try:
-            element = header[tag]
-        except UNREADABLE:
-            del header[tag]
-            continue
-        if element.VR == "SQ":
-            for item in element.value:
-                _drop_undecodable(item)
 
 
 def _uid(header: Dataset, keyword: str) -> str:

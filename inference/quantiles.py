@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +14,21 @@ Values = NDArray[np.float32]
 _SAMPLE = 1 << 14
 #: How far beside its place in the sample a value may lie, in places, at first.
 _MARGIN = 64
+#: Values looked at together, which stay in the processor's cache meanwhile.
+_PIECE = 1 << 16
 
 
 def percentiles(
-    parts: Callable[[], Iterable[Values]], count: int, wanted: Sequence[float]
+    parts: Callable[[], Iterable[Values]],
+    count: int,
+    wanted: Sequence[float],
+    bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> tuple[tuple[Values, float], ...]:
     """Of each wanted percentile the two values of the stack that it lies between, and how far from the first, 0 to 1.
 
-    `parts` gives the `count` values of the stack in parts, the same ones each time; all are numbers. `between` makes
-    one number of a pair. Linear, as numpy's default (method 7 of Hyndman and Fan, 1996).
+    `parts` gives the `count` values of the stack in parts, the same ones each time; all are numbers, and count as
+    clipped to `bounds`. `between` makes one number of a pair. Linear, as numpy's default (method 7 of Hyndman and Fan,
+    1996).
     """
     step = max(1, count // _SAMPLE)
     sample = np.sort(np.concatenate([part.reshape(-1)[::step] for part in parts()]))
@@ -29,7 +36,10 @@ def percentiles(
     for each in wanted:
         place = (count - 1) * (each / 100)
         first = min(math.floor(place), count - 1)
-        pair = _at_ranks(parts, (first, min(first + 1, count - 1)), sample, count)
+        ranks = first, min(first + 1, count - 1)
+        pair = _at_bound(parts, ranks, sample, count, bounds)
+        if pair is None:  # clipping changes no order: to clip the few values that count is to clip them all
+            pair = np.clip(_at_ranks(parts, ranks, sample, count), *bounds)
         found.append((pair, place - first))
     return tuple(found)
 
@@ -38,6 +48,37 @@ def between(pair: Values, weight: float) -> float:
     """The number so far on the way from the first of a pair to the second; rounded as numpy rounds it."""
     low, high, step = float(pair[0]), float(pair[1]), float(pair[1] - pair[0])
     return high - step * (1 - weight) if weight >= 0.5 else low + step * weight
+
+
+def _at_bound(
+    parts: Callable[[], Iterable[Values]],
+    ranks: tuple[int, int],
+    sample: Values,
+    count: int,
+    bounds: tuple[float, float],
+) -> Values | None:
+    """A bound twice where enough values lie at or beyond it to take up both places; None where not.
+
+    A window often leaves half of the picture black: a part of it then tells, and nothing needs to be sorted.
+    """
+    (low, high), likely = bounds, sample[ranks[0] * len(sample) // count]
+    if likely <= low and _are_at_least(ranks[1] + 1, (part <= low for part in _pieces(parts))):
+        return np.full(2, low, np.float32)
+    if likely >= high and _are_at_least(count - ranks[0], (part >= high for part in _pieces(parts))):
+        return np.full(2, high, np.float32)
+    return None
+
+
+def _are_at_least(number: int, which: Iterable[NDArray[np.bool_]]) -> bool:
+    """Whether so many are true; looks no further than it must."""
+    counted = accumulate(int(np.count_nonzero(some)) for some in which)
+    return any(so_far >= number for so_far in counted)
+
+
+def _pieces(parts: Callable[[], Iterable[Values]]) -> Iterator[Values]:
+    for part in parts():
+        flat = part.reshape(-1)
+        yield from (flat[first : first + _PIECE] for first in range(0, flat.size, _PIECE))
 
 
 def _at_ranks(parts: Callable[[], Iterable[Values]], ranks: tuple[int, int], sample: Values, count: int) -> Values:

@@ -86,9 +86,8 @@ def _range(pixels: Pixels, window: Window | None, preparation: Preparation) -> t
         return fixed.lower, fixed.upper
     bounds = (window.lower, window.upper) if preparation.use_window and window is not None else (-np.inf, np.inf)
     wanted = (preparation.lower_percentile, preparation.upper_percentile)
-    # a window changes no order: to clip the few values that count is to clip them all
-    found = percentiles(partial(_parts, pixels), math.prod(pixels.shape[:3]), wanted)
-    low, high = (between(np.clip(pair, *bounds), weight) for pair, weight in found)
+    found = percentiles(partial(_parts, pixels), math.prod(pixels.shape[:3]), wanted, bounds)
+    low, high = (between(pair, weight) for pair, weight in found)
     if high <= low:  # nearly everything has one value: only the extremes can tell anything apart
         ends = [(part.min(), part.max()) for part in _parts(pixels)]
         darkest, brightest = np.clip(np.array([min(e[0] for e in ends), max(e[1] for e in ends)]), *bounds)

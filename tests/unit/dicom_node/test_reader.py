@@ -16,6 +16,7 @@ from pydicom.uid import BasicTextSRStorage, UltrasoundMultiFrameImageStorage
 from dicom_node.reader import LoadSettings, load_study
 from dicom_node.scratch import FilePixels
 from dicom_node.selection import NO_MAJORITY, OTHER_PATIENT
+from dicom_node.usable_headers import is_read
 from inference.volume import Stated
 from tests.builders.datasets import (
     OBLIQUE,
@@ -325,6 +326,49 @@ def test_undecodable_attributes_are_dropped_and_the_image_is_kept(load):
     [header] = study.headers.values()
     assert "PatientComments" not in header
     assert "PatientID" in header
+
+
+def test_headers_are_made_usable_as_a_whole_when_somebody_asks(load):
+    """What reading does not look at stays as it is in the file until its header is asked for."""
+    undecodable = broken(RequestedProcedureID="abcdef").replace(b"SH\x06\x00abcdef", b"UL\x06\x00abcdef")
+    nested = mr_series((1, 8, 6), pixels=SLICES[:1], series="nested", ReferencedStudySequence=[pydicom.Dataset()])
+    nested[0].ReferencedStudySequence[0].RequestedProcedureID = "abcdef"
+    headers = load([undecodable, encoded(nested[0]).replace(b"SH\x06\x00abcdef", b"UL\x06\x00abcdef")]).headers
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for header in headers.values():
+            assert not list(header.group_dataset(0x0040))
+            assert [not list(item) for item in header.get("ReferencedStudySequence", ())] in ([], [True])
+
+
+@pytest.mark.parametrize(
+    "datasets",
+    [
+        ct_series(SLICES.shape, pixels=SLICES),
+        [enhanced_mr(SLICES.shape, pixels=SLICES)],
+        [radiograph((8, 6), pixels=SLICES[0]), colour_ultrasound((8, 6), pixels=np.zeros((8, 6, 3)))],
+    ],
+)
+def test_reading_looks_only_where_it_has_cleared(tmp_path, datasets, monkeypatch):
+    """No element is converted that was not made usable before: a broken one would raise there."""
+    looked_at = set()
+    convert = pydicom.dataset.convert_raw_data_element
+
+    def noted(raw, **options):
+        looked_at.add(raw.tag)
+        return convert(raw, **options)
+
+    paths = [tmp_path / f"{number}.dcm" for number in range(len(datasets))]
+    for path, dataset in zip(paths, datasets, strict=True):
+        path.write_bytes(encoded(dataset))
+    monkeypatch.setattr("dicom_node.usable_headers.drop_undecodable", lambda *_: None)
+    monkeypatch.setattr("dicom_node.reader.drop_undecodable", lambda *_: None)
+    monkeypatch.setattr("pydicom.dataset.convert_raw_data_element", noted)
+    study = load_study(STUDY, paths, LoadSettings())
+    assert study.volumes
+    top = {element.tag for dataset in datasets for element in dataset}
+    assert {tag for tag in looked_at & top if not is_read(tag)} == set()
+    assert len(looked_at) > 20
 
 
 def test_patients_stay_out_of_the_log(load, caplog):

@@ -44,3 +44,23 @@ def test_they_are_the_same_numbers_whatever_repeats(values, times):
     """Any values, each any number of times."""
     stack = np.repeat(np.array(values, np.float32), times)
     assert ours(stack) == np.percentile(stack, WANTED).tolist()
+
+
+@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("bounds", [(-200.0, 400.0), (0.0, 0.5), (0.0, 9.0), (500.1, 501.0), (-np.inf, 3.0)])
+def test_bounds_clip_every_value(name, bounds):
+    """What lies at a bound, or beyond, counts as the bound: the same numbers as of the clipped stack."""
+    values = STACKS[name].astype(np.float32)
+    found = [between(*pair) for pair in percentiles(lambda: iter([values]), values.size, WANTED, bounds)]
+    assert found == np.percentile(np.clip(values, *bounds), WANTED).tolist()
+
+
+def test_a_bound_needs_enough_values_beyond_it():
+    """One value more or fewer below the bound tells whether the percentile lies there, whatever the sample says."""
+    for below in (499, 500, 501, 502, 503):
+        values = np.r_[np.zeros(below), np.linspace(1, 2, 100_001 - below)].astype(np.float32)
+        expected = np.percentile(np.clip(values, 0.5, 1.9), WANTED).tolist()
+        parts = [values]
+        assert [
+            between(*p) for p in percentiles(lambda parts=parts: iter(parts), values.size, WANTED, (0.5, 1.9))
+        ] == expected
