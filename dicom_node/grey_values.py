@@ -61,7 +61,8 @@ def _modality_values(stored: NDArray[Any], frame: FrameHeader) -> NDArray[np.flo
     slope, intercept = numbers(frame.get("RescaleSlope"), 1), numbers(frame.get("RescaleIntercept"), 1)
     # a slope of zero would wipe the picture out; devices that write it mean "no rescale"
     if slope and intercept and slope[0] != 0 and (slope[0], intercept[0]) != (1.0, 0.0):
-        pixels *= np.float32(slope[0])
+        if slope[0] != 1:
+            pixels *= np.float32(slope[0])
         pixels += np.float32(intercept[0])
     return pixels
 
