@@ -43,6 +43,7 @@ from dicom_node.tls import ServerTls
 _LOGGER = logging.getLogger(__name__)
 
 _AFTER_THE_DOOR_S = 10.0
+_AFTER_THE_BOUND_S = 1.0
 #: pynetdicom's own limit must never decide; admission does.
 _NO_LIMIT = 1_000_000
 _STORED = frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
@@ -117,7 +118,8 @@ class StorageScp:
         entity = accepting_entity(listener.ae_title)
         # the door keeps the bound; pynetdicom, at the same moment, would stop to wait for what has just come
         entity.acse_timeout = listener.bounds.artim_s + _AFTER_THE_DOOR_S
-        entity.network_timeout = listener.bounds.idle_s
+        # within a PDU the node's own bound decides, which tells who stalls; pynetdicom's would be there as soon
+        entity.network_timeout = listener.bounds.idle_s + _AFTER_THE_BOUND_S
         handlers: list[EventHandlerType] = [
             (evt.EVT_CONN_OPEN, send_without_delay),
             (evt.EVT_REQUESTED, self._admit),

@@ -70,6 +70,8 @@ class StreamingProvider(DULServiceProvider):
             self._stores.abandon()
             self._bell.close()
             self._checkpoint.ring()
+            if self.assoc.requestor.primitive is None:
+                self.to_user_queue.put(None)  # none will come, and the association's thread waits for it
 
     def send_pdu(self, primitive: object) -> None:
         """Called by other threads."""
