@@ -17,7 +17,7 @@ _BEFORE = """# Performance
 Measured by the benchmarks of this repository, each run by one command (`python -m benchmarks.NAME --json FILE`), peers
 included; this page is made from their files (`python -m benchmarks.table`). Sender and receiver share the machine.
 Absolute figures mean little on a shared machine; ratios of medians of the same interleaved rounds do, from about 1.5
-on. A ratio that misses its goal stays here and says so.
+on. A ratio that misses its goal stays here and says so. What was not measured yet is not here.
 """
 _WORDS = {None: "", True: "met", False: "**missed**"}
 
