@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from dicom_node.store_commands import store_request
+
 #: A peer may allow any length, or say that there is no limit (0); longer ones were measured no faster.
 _LONGEST_PDU = 131072
 #: What is written at once; PDUs of the longest kind fill it eight times.
@@ -27,8 +29,6 @@ _ITEM_HEADER = struct.Struct(">LBB")
 _COUNTED = _FRAME.size - _PDU_HEADER.size
 #: Message control header (PS3.8 E.2).
 _DATA_SET, _COMMAND, _LAST = 0, 1, 2
-_ELEMENT = struct.Struct("<HHL")
-_C_STORE_RQ, _MEDIUM, _WITH_DATA_SET = 0x0001, 0x0000, 0x0001
 _SOME_MORE = 2
 
 
@@ -68,28 +68,8 @@ class StoreRequest:
     sop_instance_uid: str
 
     def command_set(self) -> bytes:
-        """Its elements in the order of their tags, implicit VR little endian (PS3.7 6.3.1)."""
-        elements = b"".join(
-            (
-                _uid(0x0002, self.sop_class_uid),
-                _number(0x0100, _C_STORE_RQ),
-                _number(0x0110, self.message_id),
-                _number(0x0700, _MEDIUM),
-                _number(0x0800, _WITH_DATA_SET),
-                _uid(0x1000, self.sop_instance_uid),
-            )
-        )
-        return _ELEMENT.pack(0, 0x0000, 4) + struct.pack("<L", len(elements)) + elements
-
-
-def _number(element: int, value: int) -> bytes:
-    return _ELEMENT.pack(0, element, 2) + struct.pack("<H", value)
-
-
-def _uid(element: int, uid: str) -> bytes:
-    value = uid.encode("ascii")
-    value += b"\0" * (len(value) % 2)
-    return _ELEMENT.pack(0, element, len(value)) + value
+        """Encoded, implicit VR little endian."""
+        return store_request(self.message_id, self.sop_class_uid, self.sop_instance_uid)
 
 
 class PduBuffer:

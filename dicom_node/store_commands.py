@@ -11,7 +11,8 @@ from dataclasses import dataclass
 _ELEMENT = struct.Struct("<HHL")
 _NUMBER = struct.Struct("<H")
 _C_STORE_RQ, _C_STORE_RSP = 0x0001, 0x8001
-_NO_DATA_SET = 0x0101
+_WITH_DATA_SET, _NO_DATA_SET = 0x0001, 0x0101
+_MEDIUM = 0x0000
 #: Elements of group 0000 (PS3.7 E.1).
 _GROUP_LENGTH = 0x0000
 _AFFECTED_SOP_CLASS_UID = 0x0002
@@ -52,9 +53,21 @@ def store_command_in(command: bytes) -> StoreCommand | None:
         return None
 
 
+def store_request(message_id: int, sop_class_uid: str, sop_instance_uid: str) -> bytes:
+    """The command set of a C-STORE request (PS3.7 9.3.1.1) at medium priority, with a data set to follow."""
+    return _command_set(
+        _encoded(_AFFECTED_SOP_CLASS_UID, _padded(sop_class_uid, b"\0")),
+        _encoded(_COMMAND_FIELD, _NUMBER.pack(_C_STORE_RQ)),
+        _encoded(_MESSAGE_ID, _NUMBER.pack(message_id)),
+        _encoded(_PRIORITY, _NUMBER.pack(_MEDIUM)),
+        _encoded(_DATA_SET_TYPE, _NUMBER.pack(_WITH_DATA_SET)),
+        _encoded(_AFFECTED_SOP_INSTANCE_UID, _padded(sop_instance_uid, b"\0")),
+    )
+
+
 def store_response(request: StoreCommand, status: int, comment: str = "") -> bytes:
     """The command set of a C-STORE response (PS3.7 9.3.1.2); of the comment no more than LO holds may be given."""
-    elements = [
+    return _command_set(
         _encoded(_AFFECTED_SOP_CLASS_UID, _padded(request.sop_class_uid, b"\0")),
         _encoded(_COMMAND_FIELD, _NUMBER.pack(_C_STORE_RSP)),
         _encoded(_MESSAGE_ID_BEING_RESPONDED_TO, _NUMBER.pack(request.message_id)),
@@ -62,7 +75,11 @@ def store_response(request: StoreCommand, status: int, comment: str = "") -> byt
         _encoded(_STATUS, _NUMBER.pack(status)),
         _encoded(_ERROR_COMMENT, _padded(comment, b" ")) if comment else b"",
         _encoded(_AFFECTED_SOP_INSTANCE_UID, _padded(request.sop_instance_uid, b"\0")),
-    ]
+    )
+
+
+def _command_set(*elements: bytes) -> bytes:
+    """Elements in the order of their tags, behind the length of their group (PS3.7 6.3.1)."""
     content = b"".join(elements)
     return _encoded(_GROUP_LENGTH, struct.pack("<L", len(content))) + content
 
