@@ -29,6 +29,7 @@ from dicom_node.outbox import Outbox
 from dicom_node.peers import find
 from dicom_node.pull_sources import PullAudit, catch_up, catch_up_tasks
 from dicom_node.receiving import Receiver
+from dicom_node.recovering import recover
 from dicom_node.retention import Limits, Retention
 from dicom_node.schedule import Schedule, Task
 from dicom_node.scp import StorageScp, storage_sop_classes
@@ -74,7 +75,8 @@ class Node:
             os.close(self._folder_lock)
             raise
         self._spool = Spool(settings.node.storage, settings.receive.minimum_free_bytes)
-        self._spool.sweep()
+        receiver = Receiver(self._spool, self.store, classify, urgency_rules(settings))
+        recover(self._spool, receiver, self.store, now=clock())
         look_for_lost_records(self.store, self._spool)
         self._audit = auditor_of(settings, self.store)
         self._receptions: Receptions[Ending] = Receptions()
@@ -99,7 +101,6 @@ class Node:
         self._made_at = time.monotonic()
         self._clock_watch = ClockWatch(self.store, clock, self._clock_was_set)
         self._calls = CallBook(AuditedCalls(self.store.calls, self._audit))
-        receiver = Receiver(self._spool, self.store, classify, urgency_rules(settings))
         self._web = web_of(
             settings, receiver, storage_sop_classes(), Hearers(self._calls.note, self._receptions.note), clock
         )

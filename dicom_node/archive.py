@@ -26,13 +26,14 @@ from dicom_node.associations import application_entity, send_without_delay
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import ReceiveError
 from dicom_node.domain.study import InstanceKind
+from dicom_node.file_meta import file_meta_of
 from dicom_node.forwarding import Forwarder
 from dicom_node.identification import Arrival, identify
 from dicom_node.intake import classify_object
 from dicom_node.peers import STUDY_ROOT_FIND, STUDY_ROOT_MOVE, VERIFICATION
 from dicom_node.retrieve_scu import STUDY_ROOT_GET
 from dicom_node.scp import abort_all
-from dicom_node.spool import Spool, file_meta_of
+from dicom_node.spool import Spool
 from dicom_node.store_answers import arrival_of
 
 _LOGGER = logging.getLogger(__name__)

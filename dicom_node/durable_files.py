@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import uuid
@@ -11,9 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dicom_node.domain.errors import StoreError
-
-#: What a file system says that gives no file two names.
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -60,22 +56,6 @@ def make_folder(folder: Path) -> None:
     make_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
     sync_folder(folder.parent)
-
-
-def named_if_free(file: Path, name: Path) -> bool:
-    """Give the file one more name, unless something has it: nobody else can come between.
-
-    False also where the file system gives no file two names. Raises OSError, FileNotFoundError for a missing folder.
-    """
-    try:
-        os.link(file, name)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        return False
-    return True
 
 
 def sync_folder(folder: Path) -> None:

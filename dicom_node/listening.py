@@ -46,6 +46,8 @@ class HouseRules:
     dismissed: Callable[[Dismissal], None]
     #: Who takes a C-STORE request, given its association and presentation context.
     begin_store: BeginStore
+    #: Wait until all that was stored is recorded; called before anything else happens on an association.
+    flush: Callable[[], object]
 
 
 def open_door(entity: AE, address: tuple[str, int], handlers: Sequence[EventHandlerType], rules: HouseRules) -> Door:
@@ -180,7 +182,7 @@ class _Reception(RequestHandler):
         rules = self.server.rules
         abused = partial(_abused, association, rules)
         # with the provider made there goes its socket, which has announced the connection, as the next one does itself
-        association.dul = StreamingProvider(association, rules.begin_store, abused, rules.bounds.idle_s)
+        association.dul = StreamingProvider(association, rules.begin_store, rules.flush, abused, rules.bounds.idle_s)
         association.acse_timeout, association.network_timeout = self.ae.acse_timeout, self.ae.network_timeout
         association.set_socket(BoundedSocket(association, self.request, rules.bounds, rules.dismissed))
         association.dimse = BoundedMessages(association)

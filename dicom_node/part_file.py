@@ -1,4 +1,8 @@
-"""A file that is being received: written piece by piece, hashed on the way, and gone unless it gets a name in time."""
+"""A file that is being received: written piece by piece, hashed on the way, sealed when it is whole.
+
+The seal is the digest of the data set, in the private information of the file meta information (PS3.10 7.1), where no
+reader looks. A file with a true seal was received whole, whatever happened to the node since; any other never was.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,35 @@ import contextlib
 import hashlib
 import io
 import os
-import uuid
+import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from dicom_node.domain.errors import OutOfResources
 from dicom_node.durable_files import write_whole
+from dicom_node.slots import Slot
 
 #: What is read of it at a time.
-_BLOCK_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 20
 #: As many bytes are written before the disk is asked again whether there is room; asking halts all other threads.
 _ASK_AGAIN_BYTES = 1 << 20
+#: Bytes and sha256 of the data set, and Priority (0000,0700) of the request that brought it.
+_SEAL = struct.Struct("<Q32sH")
+#: What stands in a header for the seal that is to come; it must be the header's last bytes.
+UNSEALED = bytes(_SEAL.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A file that was received whole. `digest` is the hex sha256 of its data set, `size_bytes` that of the file."""
+
+    path: Path
+    size_bytes: int
+    digest: str
+    #: Priority (0000,0700) of the request: 0 medium, 1 high, 2 low (PS3.7 9.3.1.1).
+    priority: int
 
 
 class Content:
@@ -35,30 +56,30 @@ class Content:
 
 
 class PartFile:
-    """A file meta information and as much of its data set as has come; `check_room` raises when so much is too much.
+    """File meta information, which ends with UNSEALED, and as much of its data set as has come.
 
-    It is asked before the first byte and about each megabyte. The methods raise OutOfResources when the disk says no.
+    `check_room` raises when so many bytes are too many; it is asked before the first one and about each megabyte. The
+    methods raise OutOfResources when the disk says no.
     """
 
-    def __init__(self, folder: Path, header: bytes, check_room: Callable[[int], None]) -> None:
-        self.path = folder / f"{uuid.uuid4().hex}.part"
-        self._folder = folder
-        self._header = header
+    def __init__(self, slot: Slot, header: bytes, check_room: Callable[[int], None]) -> None:
+        self.path = slot.path
+        self._header_bytes = len(header)
         self._check_room = check_room
         self._sha256 = hashlib.sha256()
         self._dataset_bytes = 0
+        self._is_sealed = False
         self._ask_at = _ASK_AGAIN_BYTES
+        self._file = io.FileIO(slot.descriptor, "r+")
         try:
             check_room(len(header))
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError as error:
-            raise _no_room(error) from error
-        self._file = io.FileIO(descriptor, "r+")
-        try:
             write_whole(self._file, header)
         except OSError as error:
             self.close()
             raise _no_room(error) from error
+        except OutOfResources:
+            self.close()
+            raise
 
     def __enter__(self) -> PartFile:
         return self
@@ -67,16 +88,6 @@ class PartFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    @property
-    def size_bytes(self) -> int:
-        """Of the whole file."""
-        return len(self._header) + self._dataset_bytes
-
-    @property
-    def digest(self) -> str:
-        """The hex sha256 of the data set."""
-        return self._sha256.hexdigest()
 
     def write(self, data: bytes | memoryview) -> None:
         """The next bytes of the data set."""
@@ -90,34 +101,45 @@ class PartFile:
         self._sha256.update(data)
         self._dataset_bytes += len(data)
 
-    def sync(self) -> None:
-        """Have its content survive a power cut; its name is another matter. Raises OSError."""
-        os.fsync(self._file.fileno())
+    def seal(self, priority: int = 0) -> Sealed:
+        """It is whole; on return it survives a power cut, and `close` lets it be: it is its sealer's now."""
+        digest = self._sha256.digest()
+        seal = _SEAL.pack(self._dataset_bytes, digest, priority & 0xFFFF)
+        try:
+            os.pwrite(self._file.fileno(), seal, self._header_bytes - len(seal))
+            os.fdatasync(self._file.fileno())
+        except OSError as error:
+            raise _no_room(error) from error
+        self._is_sealed = True
+        self._file.close()
+        return Sealed(self.path, self._header_bytes + self._dataset_bytes, digest.hex(), priority)
 
     def dataset(self) -> Content:
         """The data set as far as it has come, to be read until this is closed."""
-        return Content(self._file.fileno(), len(self._header))
-
-    def copied(self) -> PartFile:
-        """The same once more, for when the file was removed under its name."""
-        copy = PartFile(self._folder, self._header, self._check_room)
-        try:
-            content = self.dataset()
-            while block := content.read(_BLOCK_BYTES):
-                copy.write(block)
-        except OSError as error:
-            copy.close()
-            raise _no_room(error) from error
-        except OutOfResources:
-            copy.close()
-            raise
-        return copy
+        return Content(self._file.fileno(), self._header_bytes)
 
     def close(self) -> None:
-        """It goes, unless it has got another name; where the disk says no, at the next start."""
+        """It goes, unless it was sealed; where the disk says no, at the next start."""
         self._file.close()
-        with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)
+        if not self._is_sealed:
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
+
+
+def sealed_at(path: Path, header_bytes: int) -> Sealed | None:
+    """A file whose header ends there, if its seal is true. It reads the whole file; raises OSError."""
+    sha256, found_bytes = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        seal = file.read(header_bytes)[-_SEAL.size :]
+        while block := file.read(_BLOCK_BYTES):
+            sha256.update(block)
+            found_bytes += len(block)
+    if len(seal) != _SEAL.size:
+        return None
+    size_bytes, digest, priority = _SEAL.unpack(seal)
+    if (found_bytes, sha256.digest()) != (size_bytes, digest):
+        return None
+    return Sealed(path, header_bytes + size_bytes, digest.hex(), priority)
 
 
 def _no_room(error: OSError) -> OutOfResources:

@@ -11,10 +11,13 @@ from dicom_node.domain.errors import DamagedDatabase
 from dicom_node.logs import configure_logging
 from dicom_node.progress import Progress
 from dicom_node.rebuilding import record_spool
+from dicom_node.receiving import Receiver
+from dicom_node.recovering import recover
 from dicom_node.settings import Settings
 from dicom_node.spool import Spool
 from dicom_node.storage_folder import sound_store, storage_lock
 from dicom_node.store import Store
+from dicom_node.study_rules import urgency_rules
 from dicom_node.terminal import ConfigOption, err_console, settings_of
 
 
@@ -27,10 +30,13 @@ def rebuild(config: ConfigOption) -> None:
         try:
             spool = Spool(settings.node.storage, settings.receive.minimum_free_bytes)
             with Progress(err_console) as progress:
+                accepted = recover(
+                    spool, Receiver(spool, store, classify, urgency_rules(settings)), store, now=time.time()
+                )
                 found = record_spool(spool.received(), store, classify, progress.tell)
         finally:
             store.close()
-    typer.echo(f"{found.recorded} instances recorded, {found.known} were in the database")
+    typer.echo(f"{found.recorded + accepted} instances recorded, {found.known} were in the database")
     for path in found.unreadable:
         typer.echo(f"passed over, since it cannot be read: {path}")
 

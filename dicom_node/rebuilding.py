@@ -13,8 +13,8 @@ from pydicom.filereader import read_file_meta_info
 
 from dicom_node.domain.errors import ReadError, ReceiveError
 from dicom_node.domain.study import Instance
+from dicom_node.file_meta import dataset_of
 from dicom_node.identification import Arrival, Classify, identity_of
-from dicom_node.spool import dataset_of
 from dicom_node.store import Receipt
 from dicom_node.unreadable import explained
 

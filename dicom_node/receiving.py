@@ -1,20 +1,24 @@
 """From received bytes to a recorded instance: identify, keep on disk, record; no network, no decoded pixels.
 
-An instance is recorded only after its file is durable, and its sender hears success only after it is recorded.
+An instance is recorded only after its file is durable. Its sender may hear success as soon as it is accepted: sealed on
+disk, from where it is recorded whatever happens to the node (recording.py, recovering.py).
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from dicom_node.domain.errors import OutOfResources, StoreError
 from dicom_node.domain.study import Instance
+from dicom_node.file_meta import file_meta_of
 from dicom_node.identification import Announced, Arrival, Classify, Identity, identity_in
-from dicom_node.part_file import PartFile
-from dicom_node.spool import InstanceAddress, Kept, Spool, file_meta_of
+from dicom_node.part_file import PartFile, Sealed
+from dicom_node.spool import InstanceAddress, Kept, Spool
 from dicom_node.store import Receipt
 from dicom_node.urgency import Signs, UrgencyRules, urgency_of
 
@@ -41,11 +45,22 @@ class Request(Announced, Protocol):
         """Priority (0000,0700): 0 medium, 1 high, 2 low (PS3.7 9.3.1.1)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An object that is safe on disk, and neither filed nor recorded yet."""
+
+    sealed: Sealed
+    request: Request
+    identity: Identity
+    #: When it was received, in seconds since the epoch.
+    at: float
+
+
 class InstanceRegister(Protocol):
     """Where received instances are recorded; the store."""
 
-    def record_instance(self, instance: Instance, *, calling_ae: str, now: float) -> Receipt:
-        """Record durably; raises StoreError."""
+    def record_instances(self, received: Sequence[tuple[Instance, str, float]]) -> Sequence[Receipt]:
+        """Instance, calling AE title, time of receipt: record all durably, or none; raises StoreError."""
 
 
 class Receiver:
@@ -70,32 +85,70 @@ class Receiver:
         """
         with self.begin(arrival) as part:
             part.write(arrival.dataset)
-            return self.finish(part, arrival, now=now)
+            accepted = self.accept(part, arrival, now=now)
+        try:
+            [recorded] = self.record([accepted])
+        finally:
+            self._spool.let_go(accepted.sealed)
+        return recorded
 
     def begin(self, request: Request) -> PartFile:
-        """A file for the data set of a request, to be written and given to `finish`. Raises OutOfResources."""
+        """A file for the data set of a request, to be written and given to `accept`. Raises OutOfResources."""
         return self._spool.begin(
-            file_meta_of(request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid)
+            file_meta_of(
+                request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid, request.calling_ae_title
+            )
         )
 
-    def finish(self, part: PartFile, request: Request, *, now: float) -> Recorded:
-        """Keep and record what has come; as `receive`."""
+    def accept(self, part: PartFile, request: Request, *, now: float) -> Accepted:
+        """What has come is whole: hold it to the request, and have it survive a power cut. Raises as `receive`."""
         identity = identity_in(part.dataset(), request)
-        address = identity.address
-        kept = self._spool.place(part, address)
-        instance = self._instance(request, identity, kept)
+        return Accepted(part.seal(request.priority), request, identity, now)
+
+    def record(self, accepted: Sequence[Accepted]) -> list[Recorded]:
+        """File and record what was accepted, in this order; many at once cost the disk little more than one.
+
+        Raises OutOfResources; then none is recorded, and all of them may be tried again.
+        """
+        kept = [self._spool.place(each.sealed, each.identity.address) for each in accepted]
+        self._spool.sync(kept)
+        instances = [self._instance(*each) for each in zip(accepted, kept, strict=True)]
         try:
-            receipt = self._register.record_instance(instance, calling_ae=request.calling_ae_title, now=now)
+            receipts = self._register.record_instances(
+                [
+                    (instance, each.request.calling_ae_title, each.at)
+                    for instance, each in zip(instances, accepted, strict=True)
+                ]
+            )
         except StoreError as error:
-            raise OutOfResources(f"{address.sop_instance_uid} is on disk but cannot be recorded: {error}") from error
+            raise OutOfResources(f"{len(kept)} objects are on disk but cannot be recorded: {error}") from error
+        return [self._settled(*each) for each in zip(accepted, kept, instances, receipts, strict=True)]
+
+    def let_go(self, accepted: Sequence[Accepted]) -> None:
+        """They are recorded."""
+        for each in accepted:
+            self._spool.let_go(each.sealed)
+
+    def make_ready(self) -> None:
+        """Make what is to come cheaper to begin, until `close`."""
+        with suppress(OSError):  # then it costs what it costs, and says why
+            self._spool.make_ready()
+
+    def close(self) -> None:
+        """Nothing is to come."""
+        self._spool.close()
+
+    def _settled(self, accepted: Accepted, kept: Kept, instance: Instance, receipt: Receipt) -> Recorded:
+        address = accepted.identity.address
         if not kept.path.exists():  # its study was removed between the two: now that its row stands, this one stays
-            with part.copied() as again:
-                kept = self._spool.place(again, address)
+            kept = self._spool.place(accepted.sealed, address)
+            self._spool.sync([kept])
         if receipt is Receipt.CONFLICT:
             instance = replace(instance, path=self._set_aside(kept, address))
         return Recorded(instance, receipt)
 
-    def _instance(self, request: Request, identity: Identity, kept: Kept) -> Instance:
+    def _instance(self, accepted: Accepted, kept: Kept) -> Instance:
+        request, identity = accepted.request, accepted.identity
         address = identity.address
         signs = Signs(
             request.calling_ae_title, request.priority, identity.modality, identity.requested_procedure_priority

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
+from weakref import WeakKeyDictionary
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
@@ -34,6 +35,7 @@ from dicom_node.negotiation import refused_contexts, request_of
 from dicom_node.part_file import PartFile
 from dicom_node.peers import VERIFICATION
 from dicom_node.receiving import Receiver, Recorded
+from dicom_node.recording import Recorder
 from dicom_node.store import Receipt
 from dicom_node.store_answers import answer_to
 from dicom_node.store_commands import StoreCommand
@@ -101,6 +103,8 @@ class StorageScp:
         self._on_received = on_received
         self._attendance: Attendance[Association] = Attendance()
         self._writing = Writing()
+        self._recorder = Recorder(receiver)
+        self._callers: WeakKeyDictionary[Association, AssociationRequest] = WeakKeyDictionary()
         self._server: Door | None = None
 
     def also_serve(self, services: Iterable[EventHandlerType]) -> None:
@@ -129,8 +133,9 @@ class StorageScp:
         ]
         self._writing = Writing()
         address = (listener.host, listener.port)
-        rules = HouseRules(listener.bounds, listener.tls, self._dismissed, self._begin_store)
+        rules = HouseRules(listener.bounds, listener.tls, self._dismissed, self._begin_store, self.flush)
         self._server = open_door(entity, address, handlers, rules)
+        self._recorder.start()
         _LOGGER.info(
             "Listening as %s on %s:%d%s",
             listener.ae_title,
@@ -147,11 +152,16 @@ class StorageScp:
         server.shutdown()
         finished = self._writing.close(grace_s)
         abort_all(server.active_associations, grace_s)
+        finished &= self._recorder.stop(grace_s)
         _LOGGER.info(
             "Stopped listening%s",
             "" if finished else "; objects still being written were cut off, their senders will send them again",
             extra={"action": "scp_stopped"},
         )
+
+    def flush(self) -> bool:
+        """Wait until all that was answered with success is recorded; False when it cannot be recorded now."""
+        return self._recorder.flush()
 
     def open_associations(self, study_instance_uid: str) -> int:
         """Associations that have stored an object of this study and are still open."""
@@ -226,20 +236,43 @@ class StorageScp:
         if context is None or not {str(context.abstract_syntax), command.sop_class_uid} <= _STORED:
             return None  # who may only report on storage commitment has no context to store in
         syntax, sender = str(context.transfer_syntax[0]), association.requestor.ae_title.strip()
-        return StoreReception(
-            StoreRequest(command, syntax, sender),
-            self._receiver,
-            partial(self._keep, association),
-            self._listener.bounds.object_bytes,
-        )
+        request = StoreRequest(command, syntax, sender)
+        return StoreReception(request, _Keeper(self, association), self._listener.bounds.object_bytes)
 
-    def _keep(self, association: Association, part: PartFile, request: StoreRequest) -> None:
+    def _begin(self, request: StoreRequest) -> PartFile:
+        self._recorder.check()
+        return self._receiver.begin(request)
+
+    def _accept(self, association: Association, part: PartFile, request: StoreRequest) -> None:
         with self._writing.one_more():
-            recorded = self._receiver.finish(part, request, now=self._clock())
-            self._attendance.stored(association, recorded.instance.study_instance_uid)
-            self._on_received(association, request_of(association), recorded)
-            if recorded.receipt is Receipt.NEW:
-                self._on_stored(recorded.instance)
+            accepted = self._receiver.accept(part, request, now=self._clock())
+            self._recorder.put(accepted, partial(self._recorded, association))
+
+    def _recorded(self, association: Association, recorded: Recorded) -> None:
+        self._attendance.stored(association, recorded.instance.study_instance_uid)
+        self._on_received(association, self._caller(association), recorded)
+        if recorded.receipt is Receipt.NEW:
+            self._on_stored(recorded.instance)
+
+    def _caller(self, association: Association) -> AssociationRequest:
+        found = self._callers.get(association)
+        if found is None:
+            found = self._callers[association] = request_of(association)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """Takes the objects of one association."""
+
+    scp: StorageScp
+    association: Association
+
+    def begin(self, request: StoreRequest) -> PartFile:
+        return self.scp._begin(request)
+
+    def finish(self, part: PartFile, request: StoreRequest) -> None:
+        self.scp._accept(self.association, part, request)
 
 
 def accepting_entity(ae_title: str) -> AE:

@@ -1,6 +1,6 @@
-"""Durable DICOM files: part file, fsync, name, fsync of the directory; knows nothing of network or database.
+"""Durable DICOM files; knows nothing of network or database.
 
-    <root>/incoming/<random>.part                being written; `sweep` removes leftovers
+    <root>/incoming/<random>.part                being received, or sealed and not recorded yet, or empty (slots.py)
     <root>/spool/<study>/<series>/<sop>.dcm      received, as received
     <root>/conflicts/<study>/<sop>.<digest>.dcm  the same SOP Instance UID with other bytes, kept aside for a person
     <root>/results/<study>/<sop>.dcm             made by this node
@@ -14,46 +14,38 @@ Every path is built from UIDs that were checked first: nothing a sender writes c
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import logging
 import os
 import re
 import shutil
-import struct
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 
 from dicom_node.domain.errors import CannotUnderstand, OutOfResources, StoreError
-from dicom_node.durable_files import make_folder, named_if_free, sync_folder, usable, write_whole
+from dicom_node.durable_files import make_folder, sync_folder, usable, write_whole
+from dicom_node.file_meta import digest_of
 from dicom_node.files import alone_in
-from dicom_node.part_file import PartFile
-from sr_writer.provenance import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom_node.part_file import PartFile, Sealed
+from dicom_node.slots import Slots
 
 _LOGGER = logging.getLogger(__name__)
 
 #: PS3.5 9.1: digits and dots, at most 64.
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _ONLY_DOTS = re.compile(r"\.+")
-_PREAMBLE = b"\0" * 128 + b"DICM"
-#: Where the group length of the file meta information stands in a file (PS3.10 7.1), and where its count begins.
-_GROUP_LENGTH_AT = len(_PREAMBLE) + 8
-_META_FROM = _GROUP_LENGTH_AT + 4
-
-#: Elements in Explicit VR Little Endian: with a length of two bytes, and with one of four behind two that are reserved.
-_SHORT, _OB = struct.Struct("<HH2sH"), struct.Struct("<HH2s2xL")
-_META_GROUP, _META_VERSION = 0x0002, b"\0\1"
-
 DEFAULT_MINIMUM_FREE_BYTES = 1 << 30
 #: Of what must stay free of images this part must be left for studies to be analysed: results live on that room.
 _FOR_RESULTS = 8
+#: What a file system says that gives no file two names.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 #: The folders that have one folder a study.
 BY_STUDY = ("spool", "conflicts", "results", "research")
 
@@ -69,12 +61,12 @@ class InstanceAddress:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A data set that is safely on disk. `digest` is the hex sha256 of its bytes without the file meta information."""
+    """A data set in its place. `digest` is the hex sha256 of its bytes without the file meta information."""
 
     path: Path
     size_bytes: int
     digest: str
-    #: False when the same bytes, or other bytes under the same UIDs, were there before.
+    #: False when the same bytes were there before.
     new: bool
 
 
@@ -99,6 +91,7 @@ class Spool:
         self._received, self._conflicts, self._results, self._copies = (root / name for name in BY_STUDY)
         self._minimum_free_bytes = minimum_free_bytes
         self._placing = threading.Lock()
+        self._slots = Slots(self._incoming)
         for folder in (self._incoming, self._received, self._conflicts, self._results, self._copies):
             with usable(folder):
                 make_folder(folder)
@@ -106,36 +99,69 @@ class Spool:
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def keep(self, address: InstanceAddress, dataset: bytes, meta: bytes) -> Kept:
-        """Write a received data set as a whole; otherwise as `begin` and `place`."""
+        """Write a received data set as a whole, and file it durably; otherwise as `begin` and `place`."""
         checked_address(address)
         with self.begin(meta) as part:
             part.write(dataset)
-            return self.place(part, address)
+            sealed = part.seal()
+        try:
+            kept = self.place(sealed, address)
+            self.sync([kept])
+        finally:
+            self.let_go(sealed)
+        return kept
 
     def begin(self, meta: bytes) -> PartFile:
         """A file for a data set that is to come, behind `meta`, as file_meta_of makes it.
 
-        It is gone when it is closed, unless it was placed. Raises OutOfResources when the disk says no.
+        It is gone when it is closed, unless it was sealed. Raises OutOfResources when the disk says no.
         """
-        return PartFile(self._incoming, meta, self._check_free)
+        try:
+            slot = self._slots.take()
+        except OSError as error:
+            raise OutOfResources(f"the spool cannot take what comes: {error.strerror or error}") from error
+        return PartFile(slot, meta, self._check_free)
 
-    def place(self, part: PartFile, address: InstanceAddress) -> Kept:
-        """File a data set that is whole, byte for byte as it came.
+    def place(self, sealed: Sealed, address: InstanceAddress) -> Kept:
+        """File a data set that is whole, byte for byte as it came; `sync` makes that durable, and `let_go` ends it.
 
-        The same data set again is kept once; another one under the same UIDs goes to conflicts/. On return the file
-        survives a power cut. Raises CannotUnderstand for UIDs that are none, OutOfResources when the disk says no;
-        neither leaves a file.
+        The same data set again is kept once; another one under the same UIDs goes to conflicts/. Done again it finds
+        what it did before. Raises CannotUnderstand for UIDs that are none, OutOfResources when the disk says no.
         """
         study, sop = checked_address(address)
         final = self._received / study / address.series_instance_uid / f"{sop}.dcm"
-        digest = part.digest
-        aside = self._conflicts / study / conflict_name(sop, digest)
+        aside = self._conflicts / study / conflict_name(sop, sealed.digest)
         try:
-            part.sync()
-            path, new = self._place(part.path, final, aside, digest)
+            path, new = self._place(sealed, final, aside)
         except OSError as error:
             raise OutOfResources(f"the spool cannot keep {sop}: {error.strerror or error}") from error
-        return Kept(path, part.size_bytes, digest, new)
+        return Kept(path, sealed.size_bytes, sealed.digest, new)
+
+    def sync(self, kept: Iterable[Kept]) -> None:
+        """Have what was placed stay there in a power cut; for many at once, it costs as much as for one.
+
+        Raises OutOfResources when the disk says no.
+        """
+        try:
+            for folder in {each.path.parent for each in kept}:
+                sync_folder(folder)
+        except FileNotFoundError:  # its study was removed meanwhile; whoever recorded it looks whether it is there
+            return
+        except OSError as error:
+            raise OutOfResources(f"the spool cannot keep what came: {error.strerror or error}") from error
+
+    def let_go(self, sealed: Sealed) -> None:
+        """What was placed and recorded, or refused, is no longer among what comes in."""
+        with suppress(OSError):
+            sealed.path.unlink(missing_ok=True)
+
+    def make_ready(self) -> None:
+        """Make objects that are to come cheaper to begin, until `close`. Raises OSError."""
+        self._slots.refill()
+
+    def close(self) -> None:
+        """Nothing is to come."""
+        self._slots.close()
 
     def set_aside(self, kept: Kept, address: InstanceAddress) -> Path:
         """Move an instance that contradicts one filed under another study or series to conflicts/.
@@ -172,12 +198,15 @@ class Spool:
         """Every received instance that is not in conflict, in no special order."""
         return self._received.glob("*/*/*.dcm")
 
+    def unfinished(self) -> list[Path]:
+        """What an earlier run left in incoming/. Only for the one process that receives into this folder."""
+        return sorted(self._incoming.glob("*.part"))
+
     def sweep(self) -> None:
-        """Remove what an earlier run left unfinished. Only for the one process that receives into this folder."""
-        for part in self._incoming.glob("*.part"):
+        """Remove what an earlier run left unfinished; as `unfinished`."""
+        for part in self.unfinished():
             with usable(self._incoming):
                 part.unlink(missing_ok=True)
-            _LOGGER.info("Removed the unfinished file %s of an earlier run", part.name, extra={"action": "part_swept"})
 
     def _write_made(self, folder: Path, study_uid: str, sop_uid: str, content: bytes | memoryview) -> Path:
         try:
@@ -220,25 +249,37 @@ class Spool:
                 f"disk nearly full: {free} bytes free, {self._minimum_free_bytes} must stay so; make room there"
             )
 
-    def _place(self, part: Path, final: Path, aside: Path, digest: str) -> tuple[Path, bool]:
-        try:
-            new = named_if_free(part, final)
-        except FileNotFoundError:
-            make_folder(final.parent)
-            new = named_if_free(part, final)
-        path = final
-        if not new:
-            path, new = self._place_beside(part, final, aside, digest)
-        sync_folder(path.parent)
-        return path, new
+    def _place(self, sealed: Sealed, final: Path, aside: Path) -> tuple[Path, bool]:
+        for name in (final, aside):
+            make_folder(name.parent)
+            if self._named_if_free(sealed.path, name):
+                return name, True
+            if digest_of(name) == sealed.digest:
+                return name, False
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
-    def _place_beside(self, part: Path, final: Path, aside: Path, digest: str) -> tuple[Path, bool]:
+    def _named_if_free(self, part: Path, name: Path) -> bool:
+        """Give the file one more name, unless something has it: nobody else can come between.
+
+        Raises OSError.
+        """
+        try:
+            os.link(part, name)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            return self._copied_if_free(part, name)
+        return True
+
+    def _copied_if_free(self, part: Path, name: Path) -> bool:
         with self._placing, alone_in(self._incoming):
-            new = not final.exists()
-            path = final if new or _digest_of(final) == digest else aside
-            make_folder(path.parent)
-            part.replace(path)
-        return path, new
+            if name.exists():
+                return False
+            with part.open("rb") as file:
+                self._write_part(file.read()).replace(name)
+        return True
 
     def _move(self, part: Path, final: Path) -> None:
         try:
@@ -255,41 +296,3 @@ def checked_address(address: InstanceAddress) -> tuple[str, str]:
     checked_uid(address.series_instance_uid, "Series Instance UID")
     study = checked_uid(address.study_instance_uid, "Study Instance UID")
     return study, checked_uid(address.sop_instance_uid, "SOP Instance UID")
-
-
-def file_meta_of(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str) -> bytes:
-    """All that stands before a received data set in its file (PS3.10 7.1); this node writes it and says so in it."""
-    uids = ((0x0002, sop_class_uid), (0x0003, sop_instance_uid), (0x0010, transfer_syntax_uid))
-    elements = [_OB.pack(_META_GROUP, 0x0001, b"OB", len(_META_VERSION)) + _META_VERSION]
-    elements += [_text_element(number, b"UI", uid, b"\0") for number, uid in uids]
-    elements += [
-        _text_element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID, b"\0"),
-        _text_element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME, b" "),
-    ]
-    content = b"".join(elements)
-    return _PREAMBLE + _SHORT.pack(_META_GROUP, 0x0000, b"UL", 4) + struct.pack("<L", len(content)) + content
-
-
-def _text_element(number: int, vr: bytes, text: str, padding: bytes) -> bytes:
-    value = text.encode("ascii", "replace")
-    value += padding * (len(value) % 2)
-    return _SHORT.pack(_META_GROUP, number, vr, len(value)) + value
-
-
-def dataset_of(path: Path) -> bytes:
-    """The data set in a file this spool wrote, as it came."""
-    with path.open("rb") as file:
-        _skip_meta(file)
-        return file.read()
-
-
-def _digest_of(path: Path) -> str:
-    """The hex sha256 of the data set in a file this spool wrote."""
-    with path.open("rb") as file:
-        _skip_meta(file)
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _skip_meta(file: BinaryIO) -> None:
-    file.seek(_GROUP_LENGTH_AT)
-    file.seek(_META_FROM + int.from_bytes(file.read(4), "little"))

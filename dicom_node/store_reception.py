@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from dicom_node.domain.errors import OutOfResources, ReceiveError
 from dicom_node.part_file import PartFile
-from dicom_node.receiving import Receiver
 from dicom_node.store_answers import as_comment, refusal_of
 from dicom_node.store_commands import StoreCommand, store_response
 
@@ -42,19 +42,22 @@ class StoreRequest:
         return self.command.priority
 
 
-class StoreReception:
-    """Writes a data set while it comes; `finish` keeps and records it when it is whole, or raises ReceiveError."""
+class Keeper(Protocol):
+    """Where data sets go. Both methods raise ReceiveError."""
 
-    def __init__(
-        self,
-        request: StoreRequest,
-        receiver: Receiver,
-        finish: Callable[[PartFile, StoreRequest], None],
-        most_bytes: int,
-    ) -> None:
+    def begin(self, request: StoreRequest) -> PartFile:
+        """A file for the data set that is to come."""
+
+    def finish(self, part: PartFile, request: StoreRequest) -> None:
+        """It is whole: on return its sender may hear success."""
+
+
+class StoreReception:
+    """Writes a data set while it comes, and has `keeper` keep it when it is whole."""
+
+    def __init__(self, request: StoreRequest, keeper: Keeper, most_bytes: int) -> None:
         self._request = request
-        self._receiver = receiver
-        self._finish = finish
+        self._keeper = keeper
         self._most_bytes = most_bytes
         self._bytes = 0
         self._part: PartFile | None = None
@@ -87,7 +90,7 @@ class StoreReception:
                 self.abandon()
 
     def _open(self) -> None:
-        self._part = self._receiver.begin(self._request)
+        self._part = self._keeper.begin(self._request)
 
     def _write(self, data: memoryview) -> None:
         self._bytes += len(data)
@@ -98,4 +101,4 @@ class StoreReception:
 
     def _keep(self) -> None:
         if self._part is not None:
-            self._finish(self._part, self._request)
+            self._keeper.finish(self._part, self._request)

@@ -45,12 +45,21 @@ BeginStore = Callable[[Association, StoreCommand, int], Reception | None]
 
 
 class StreamingProvider(DULServiceProvider):
-    """pynetdicom's upper layer provider, which waits without polling, and receives C-STORE requests itself."""
+    """pynetdicom's upper layer provider, which waits without polling, and receives C-STORE requests itself.
+
+    What a peer does next, another service's message or an end, finds its objects recorded: `flush` waits for that.
+    """
 
     def __init__(
-        self, association: Association, begin: BeginStore, abused: Callable[[str], None], idle_s: float
+        self,
+        association: Association,
+        begin: BeginStore,
+        flush: Callable[[], object],
+        abused: Callable[[str], None],
+        idle_s: float,
     ) -> None:
         super().__init__(association)
+        self._flush = flush
         self._run_loop_delay = 0.0  # the reactor waits in `_is_transport_event`
         self._abused = abused
         self._idle_s = idle_s
@@ -102,9 +111,11 @@ class StreamingProvider(DULServiceProvider):
         try:
             return self._has_come(cast(BoundedSocket, self.socket))
         except InvalidPduError as error:
+            self._flush()
             self._abused(str(error))
             self.event_queue.put(_INVALID_PDU)
         except OSError:
+            self._flush()
             self.event_queue.put(CLOSED)
         return True
 
@@ -140,6 +151,7 @@ class StreamingProvider(DULServiceProvider):
             if self._pdata.is_between_pdus and unread:
                 if unread[0] != P_DATA_TF:
                     self._pdu_until = math.inf
+                    self._flush()
                     return super()._is_transport_event()
                 self._pdu_until = min(self._pdu_until, time.monotonic() + self._idle_s)
             try:
@@ -168,6 +180,7 @@ class StreamingProvider(DULServiceProvider):
             return True
         outcome = self._stores.take(piece)
         if isinstance(outcome, Foreign):
+            self._flush()
             self._hand_over(outcome.context_id, COMMAND | LAST, outcome.command)
             return True
         if outcome is not None:

@@ -33,10 +33,11 @@ from benchmarks.faults.streams import fuzz_streams
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import DeliveryError, ReceiveError
 from dicom_node.faults import type_and_place
+from dicom_node.file_meta import file_meta_of
 from dicom_node.identification import Arrival, identify
 from dicom_node.peers import echo
 from dicom_node.reader import LoadSettings, load_study
-from dicom_node.spool import Spool, file_meta_of
+from dicom_node.spool import Spool
 from tests.builders.command import COMMAND, environment, write_config
 from tests.builders.datasets import colour_ultrasound, enhanced_mr, mr_series, radiograph, secondary_capture
 from tests.builders.network import HOST, free_port

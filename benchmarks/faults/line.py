@@ -160,7 +160,7 @@ class Line:
             not_done=tuple(
                 f"{study}: {state}, {reason}" for study, (state, reason) in newest.items() if state != "done"
             ),
-            leftovers=len(list((self.folder / "node" / "incoming").iterdir())),
+            leftovers=sum(path.stat().st_size > 0 for path in (self.folder / "node" / "incoming").iterdir()),
             tracebacks=(self.folder / "node.log").read_text(encoding="utf-8").count("Traceback"),
         )
 

@@ -6,6 +6,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.faults.mutation import mutated
@@ -45,14 +46,26 @@ def fuzz_streams(folder: Path, sound: Sequence[bytes], count: int, chance: rando
     return fates, escaped
 
 
-def _receptions(folder: Path) -> Callable[[StoreCommand, int], StoreReception]:
-    receiver = Receiver(Spool(folder, minimum_free_bytes=1), MemoryRegister(), lambda *_: InstanceKind.IMAGE)
+@dataclass(frozen=True)
+class _Keeper:
+    """Records at once."""
 
-    def keep(part: PartFile, request: StoreRequest) -> None:
-        receiver.finish(part, request, now=1.0)
+    receiver: Receiver
+
+    def begin(self, request: StoreRequest) -> PartFile:
+        return self.receiver.begin(request)
+
+    def finish(self, part: PartFile, request: StoreRequest) -> None:
+        accepted = [self.receiver.accept(part, request, now=1.0)]
+        self.receiver.record(accepted)
+        self.receiver.let_go(accepted)
+
+
+def _receptions(folder: Path) -> Callable[[StoreCommand, int], StoreReception]:
+    keeper = _Keeper(Receiver(Spool(folder, minimum_free_bytes=1), MemoryRegister(), lambda *_: InstanceKind.IMAGE))
 
     def begin(command: StoreCommand, _context_id: int) -> StoreReception:
-        return StoreReception(StoreRequest(command, "1.2.840.10008.1.2.1", "FUZZ"), receiver, keep, _MOST_BYTES)
+        return StoreReception(StoreRequest(command, "1.2.840.10008.1.2.1", "FUZZ"), keeper, _MOST_BYTES)
 
     return begin
 

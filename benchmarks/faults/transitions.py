@@ -31,6 +31,7 @@ from dicom_node.outbox import Outbox
 from dicom_node.pipeline import AnalysedStudy
 from dicom_node.reader import LoadedStudy
 from dicom_node.receiving import Receiver
+from dicom_node.recovering import recover
 from dicom_node.results import Addressed
 from dicom_node.spool import Spool
 from dicom_node.store import Store
@@ -105,8 +106,8 @@ def _go_through(folder: Path, step: Step | None) -> None:
         arm(step)
     pacs = Destination("PACS", "PACS", HOST, free_port())
     store, spool = Store.open(folder / "node.db"), Spool(folder, minimum_free_bytes=0)
-    spool.sweep()
     receiver = Receiver(spool, store, lambda sop_class, uid, _maker: classify_object(sop_class, is_own=is_own_uid(uid)))
+    recover(spool, receiver, store, now=clock())
     _send(folder, receiver, clock)
     settle_quiet_studies(store, 1.0, clock() + 10)
     worker = Worker(f"w{os.getpid()}", store, spool, _Analysis(breaks=step is not None), clock)

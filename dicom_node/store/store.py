@@ -30,7 +30,6 @@ from dicom_node.store.audit import AuditRecords
 from dicom_node.store.calls import Calls
 from dicom_node.store.clock import Clock
 from dicom_node.store.database import Database, Row
-from dicom_node.store.grouping import Grouped
 from dicom_node.store.ledger import check_job_step
 from dicom_node.store.overview import Overview
 from dicom_node.store.promises import Promises
@@ -77,7 +76,6 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Arr
 
     def __init__(self, database: Database, workers: int = 1) -> None:
         super().__init__(database)
-        self._record_together = Grouped(self._record_all)
         self._most_large = most_large(workers)
         self.calls = Calls(database)
         self.proofs = Proofs(database)
@@ -103,12 +101,17 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Arr
         return None if found is None else str(found["digest"])
 
     def record_instance(self, instance: Instance, *, calling_ae: str, now: float) -> Receipt:
-        """Record what was received; a new image opens its study's job, or opens it again.
+        """As `record_instances`, of one."""
+        [receipt] = self.record_instances([(instance, calling_ae, now)])
+        return receipt
+
+    def record_instances(self, received: Sequence[tuple[Instance, str, float]]) -> list[Receipt]:
+        """Record what was received, from whom, and when; a new image opens its study's job, or opens it again.
 
         Other objects are recorded and change no job. Of two objects with one SOP Instance UID the first stays.
-        What other threads record at the same moment is in the same transaction.
         """
-        return self._record_together((instance, calling_ae, now))
+        with self._database.change():
+            return [self._record(*each) for each in received]
 
     def receiving(self) -> tuple[StudyActivity, ...]:
         """The studies that are not settled, the most urgent first.
@@ -233,10 +236,6 @@ class Store(Substitutions, Reachability, Requests, Removal, Pulls, Overview, Arr
             self._move(job, JobState.HELD, reason, now)
             self._run("note_finished", job_id=job_id, now=now)
             return True
-
-    def _record_all(self, received: Sequence[tuple[Instance, str, float]]) -> list[Receipt]:
-        with self._database.change():
-            return [self._record(*each) for each in received]
 
     def _record(self, instance: Instance, calling_ae: str, now: float) -> Receipt:
         first = self._row("instance_by_uid", sop_instance_uid=instance.sop_instance_uid)

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
-from dicom_node.spool import file_meta_of
+from dicom_node.file_meta import file_meta_of
 from tests.builders.network import dataset_bytes
 
 GOOD = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -74,6 +74,10 @@ class MemoryRegister:
         if known is instance:
             return Receipt.NEW
         return Receipt.DUPLICATE if known.digest == instance.digest else Receipt.CONFLICT
+
+    def record_instances(self, received: Sequence[tuple[Instance, str, float]]) -> list[Receipt]:
+        """Each, in order."""
+        return [self.record_instance(instance, calling_ae=sender, now=now) for instance, sender, now in received]
 
 
 @dataclass
@@ -164,14 +168,37 @@ class TestNode:
     scp: StorageScp
     destination: Destination
     folder: Path
-    register: MemoryRegister
-    stored: list[Instance]
+    _register: MemoryRegister
+    _stored: list[Instance]
     calls: list[Call] = field(default_factory=list)
+
+    @property
+    def register(self) -> MemoryRegister:
+        """With all that was answered with success so far."""
+        self.settle()
+        return self._register
+
+    @property
+    def stored(self) -> list[Instance]:
+        """New ones, in the order in which they were told of."""
+        self.settle()
+        return self._stored
 
     @property
     def files(self) -> list[Path]:
         """Every instance file, of the spool and in conflict."""
+        self.settle()
         return sorted(self.folder.rglob("*.dcm"))
+
+    @property
+    def unfinished(self) -> list[Path]:
+        """What has come in part, or whole and is not recorded yet."""
+        self.settle()
+        return [path for path in (self.folder / "incoming").iterdir() if path.stat().st_size]
+
+    def settle(self) -> None:
+        """Wait until all that was answered with success is recorded."""
+        self.scp.flush()
 
 
 def let_all_in(request: AssociationRequest) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pynetdicom.dsutils import decode, encode
 
-from dicom_node import streaming, wakening
+from dicom_node import recording, streaming, wakening
 from dicom_node.bounded_socket import BoundedSocket
 from dicom_node.domain.bounds import Bounds
 from dicom_node.domain.calls import CallOutcome
@@ -121,7 +121,7 @@ def test_what_ends_in_the_middle_leaves_nothing(tmp_path, ending):
     with running_node(tmp_path) as node:
         with association(node) as connection:
             connection.sendall(p_data(command, b"\x00" + content[:1000]))
-            assert eventually(lambda: any((tmp_path / "incoming").iterdir()))
+            assert eventually(lambda: bool(node.unfinished))
             if ending == "hang up":
                 connection.shutdown(socket.SHUT_RDWR)
             else:
@@ -135,7 +135,7 @@ def test_what_ends_in_the_middle_leaves_nothing(tmp_path, ending):
                     }[ending]
                 )
             assert eventually(lambda: not node.scp._server.active_associations)
-        assert not any((tmp_path / "incoming").iterdir())
+        assert not node.unfinished
         assert node.files == []
         echo(node.destination, "OTHER")
 
@@ -163,12 +163,12 @@ def test_stopping_ends_an_object_that_does_not_come_whole(tmp_path):
     command, content = commanded(image_series()[0])
     with running_node(tmp_path) as node, association(node) as connection:
         connection.sendall(p_data(command, b"\x00" + content[:1000]))
-        assert eventually(lambda: any((tmp_path / "incoming").iterdir()))
+        assert eventually(lambda: bool(node.unfinished))
         stopping = threading.Thread(target=node.scp.stop, args=(5.0,))
         stopping.start()
         assert pdu_of(connection)[0] == 7  # A-ABORT
         stopping.join(PATIENCE_S)
-        assert eventually(lambda: not any((tmp_path / "incoming").iterdir()))
+        assert eventually(lambda: not node.unfinished)
 
 
 def test_other_services_come_between(tmp_path, monkeypatch):
@@ -207,23 +207,35 @@ def test_requests_may_come_before_their_answers(tmp_path):
         assert len(node.stored) == 3
 
 
-def test_a_fault_in_recording_leaves_association_and_folder_in_order(tmp_path):
-    """The next one is stored."""
+def test_a_fault_in_recording_costs_nothing_that_was_answered(tmp_path, monkeypatch):
+    """It is safe on disk, and recorded when that works again; until then no other is taken in, and its sender told."""
+    monkeypatch.setattr(recording, "_TRY_AGAIN_S", 0.05)
 
-    class FaultyOnce(MemoryRegister):
+    class FaultyAtFirst(MemoryRegister):
         def record_instance(self, instance, *, calling_ae, now):
-            if not self.heard.is_set():
+            if not mended.is_set():
                 self.heard.set()
                 raise ZeroDivisionError
             return super().record_instance(instance, calling_ae=calling_ae, now=now)
 
-    command, content = commanded(image_series()[0])
-    with running_node(tmp_path, register=FaultyOnce()) as node, association(node) as connection:
-        for status in (0xC000, 0):
+    mended = threading.Event()
+    first, second = (commanded(image) for image in image_series()[:2])
+    with running_node(tmp_path, register=FaultyAtFirst()) as node, association(node) as connection:
+
+        def status_when_sent(message):
+            command, content = message
             connection.sendall(p_data(command, b"\x02" + content))
-            assert status_of(connection) == status
-        assert not any((tmp_path / "incoming").iterdir())
-        assert len(node.stored) == 1
+            return status_of(connection)
+
+        assert status_when_sent(first) == 0
+        assert not node.scp.flush()
+        assert status_when_sent(second) == 0xA700
+        assert node.stored == []
+        mended.set()
+        assert eventually(lambda: len(node.stored) == 1)
+        assert status_when_sent(second) == 0
+        assert len(node.stored) == 2
+        assert not node.unfinished
 
 
 def test_memory_does_not_grow_with_an_object(tmp_path):

@@ -20,6 +20,7 @@ from dicom_node.domain.delivery import Destination
 from dicom_node.engine import build_engine
 from dicom_node.logs import configure_logging
 from dicom_node.pipeline import analyse_study
+from dicom_node.receiving import Receiver
 from dicom_node.scp import accepting_entity
 from dicom_node.sending import send_folder
 from dicom_node.settings import load_settings
@@ -257,11 +258,15 @@ def test_what_is_refused(node, log, tmp_path, capfd):
             for keyword, value in change.items():
                 dataset[keyword]._value = value
             if not change:
-                patched.setattr(Spool, "place", fail)
+                patched.setattr(Receiver, "accept", fail)
             association = entity.associate(HOST, here(node).port, ae_title="AINODE")
             answers.append(association.send_c_store(dataset))
             association.release()
     assert [answer.Status for answer in answers] == [0xC000] * 4
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Spool, "place", fail)
+        assert send(node, tmp_path / "waiting", series[1:]) == ["", ""]
+    assert eventually(lambda: len(node.store.instances(uid("refused"))) == 2)
     garbage = saved(series[1], tmp_path / "garbage")
     content = garbage.read_bytes()
     meta = 144 + int.from_bytes(content[140:144], "little")

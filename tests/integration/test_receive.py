@@ -14,8 +14,10 @@ from pynetdicom.presentation import build_context
 
 from dicom_node.domain.delivery import Destination
 from dicom_node.domain.errors import ObjectRejected, PeerRefused, PeerUnreachable
+from dicom_node.file_meta import file_meta_of
 from dicom_node.peers import echo
-from dicom_node.spool import InstanceAddress, Spool, file_meta_of
+from dicom_node.receiving import Receiver
+from dicom_node.spool import InstanceAddress, Spool
 from dicom_node.storage_scu import ContextWish, open_storage
 from tests.builders.dcmtk import dcmtk
 from tests.builders.network import HOST, PATIENCE_S, MemoryRegister, dataset_bytes, image_series, running_node, saved
@@ -207,21 +209,22 @@ def test_what_is_wrong_with_a_data_set_is_told(tmp_path, changes, status, commen
     assert node.register.instances == {}
 
 
-def test_a_fault_of_the_node_is_never_c211(tmp_path):
+def test_a_fault_of_the_node_is_never_c211(tmp_path, monkeypatch):
     """Even an error nobody thought of is answered 0xC000, and the association lives on."""
 
-    class Faulty(MemoryRegister):
-        def record_instance(self, instance, *, calling_ae, now):
-            raise ZeroDivisionError
+    def broken(*_args, **_kwargs):
+        raise ZeroDivisionError
 
+    monkeypatch.setattr(Receiver, "accept", broken)
     path = saved(image_series()[0], tmp_path / "sent")
     with (
-        running_node(tmp_path / "node", register=Faulty()) as node,
+        running_node(tmp_path / "node") as node,
         open_storage(node.destination, "TESTER", {WISH}) as sender,
     ):
         for _ in range(2):
             with pytest.raises(ObjectRejected, match=r"0xC000 \(fault of this node: ZeroDivisionError\)"):
                 sender.send(path)
+        assert not node.unfinished
 
 
 def test_open_associations_are_known_by_study(tmp_path):
@@ -233,6 +236,7 @@ def test_open_associations_are_known_by_study(tmp_path):
             one.send(paths[0])
             two.send(paths[0])
             one.send(paths[1])
+            node.settle()
             assert node.scp.open_associations(here.StudyInstanceUID) == 2
             assert node.scp.open_associations(elsewhere.StudyInstanceUID) == 1
             assert node.scp.open_associations("1.2.3") == 0

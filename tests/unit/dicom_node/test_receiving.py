@@ -13,9 +13,10 @@ from pydicom.filewriter import write_dataset
 from dicom_node.domain.errors import CannotUnderstand, DatasetMismatch, OutOfResources, StoreError
 from dicom_node.domain.study import InstanceKind, Maker
 from dicom_node.domain.urgency import Urgency
+from dicom_node.file_meta import file_meta_of
 from dicom_node.identification import Arrival, identify, identity_of
 from dicom_node.receiving import Receiver
-from dicom_node.spool import Spool, file_meta_of
+from dicom_node.spool import Spool
 from dicom_node.store import Receipt
 from dicom_node.study_folders import StudyFolders
 from dicom_node.urgency import UrgencyRules

@@ -12,8 +12,9 @@ from pydicom import dcmread
 
 from dicom_node import spool as spool_module
 from dicom_node.domain.errors import CannotUnderstand, OutOfResources, StoreError
+from dicom_node.file_meta import file_meta_of
 from dicom_node.files import alone_in
-from dicom_node.spool import InstanceAddress, Spool, file_meta_of
+from dicom_node.spool import InstanceAddress, Spool
 from tests.builders.datasets import mr_series
 from tests.builders.network import dataset_bytes
 
@@ -95,7 +96,7 @@ def test_a_full_disk_is_said_before_it_is_full(tmp_path):
     assert all_files(tmp_path) == []
 
 
-@pytest.mark.parametrize("call", ["fsync", "open"])
+@pytest.mark.parametrize("call", ["fsync", "fdatasync", "open"])
 def test_no_space_leaves_no_half_file(spool, tmp_path, monkeypatch, call):
     """ENOSPC while writing is out of resources, and the part file is gone."""
 
@@ -110,13 +111,18 @@ def test_no_space_leaves_no_half_file(spool, tmp_path, monkeypatch, call):
 
 
 def test_file_and_folder_are_synced_before_it_returns(spool, monkeypatch):
-    """The file is flushed before it gets its name, and its folder after."""
+    """The file's name is on disk before its content, and its content before its last name, and that at the end."""
     steps = []
-    real_fsync, real_link = os.fsync, os.link
+    real_fsync, real_fdatasync, real_link = os.fsync, os.fdatasync, os.link
 
     def fsync(descriptor):
-        steps.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        assert stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        steps.append("folder")
         real_fsync(descriptor)
+
+    def fdatasync(descriptor):
+        steps.append("file")
+        real_fdatasync(descriptor)
 
     def link(source, target):
         steps.append("name")
@@ -124,9 +130,10 @@ def test_file_and_folder_are_synced_before_it_returns(spool, monkeypatch):
 
     spool.keep(ADDRESS, b"makes the folders", META)
     monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
     monkeypatch.setattr(os, "link", link)
     spool.keep(InstanceAddress("1.2.3", "1.2.3.4", "1.2.3.4.6"), b"bytes", META)
-    assert steps == ["file", "name", "folder"]
+    assert steps == ["folder", "file", "name", "folder"]
 
 
 def test_parts_of_an_earlier_run_are_swept(tmp_path):

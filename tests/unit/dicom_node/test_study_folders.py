@@ -7,7 +7,8 @@ import pytest
 
 from dicom_node.domain.errors import CannotUnderstand, StoreError
 from dicom_node.domain.study import ConflictingObject
-from dicom_node.spool import InstanceAddress, Spool, file_meta_of
+from dicom_node.file_meta import file_meta_of
+from dicom_node.spool import InstanceAddress, Spool
 from dicom_node.study_folders import StudyFolders
 from tests.builders.datasets import mr_series
 
