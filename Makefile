@@ -29,9 +29,10 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A file's tests stay in one process, since they share what takes long to make
+# A file's tests stay in one process, since they share what takes long to make. One process more than cores: they wait,
+# for peers and for disks, as long as they compute
 unit: setup
-	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=$$(( $$(nproc) + 1 )) --maxprocesses=5 --dist=loadfile
 
 clean:
 	rm -rf $(VENV) out

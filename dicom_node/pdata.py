@@ -15,10 +15,10 @@ LONGEST_PDU_BYTES = 1 << 20
 P_DATA_TF = 4
 #: Message Control Header (PS3.8 E.2).
 COMMAND, LAST = 1, 2
-#: Type, reserved, length.
-_PDU_HEADER = struct.Struct(">BxL")
+#: Type, length.
+PDU_HEADER = struct.Struct(">BxL")
 #: Of a presentation data value: length, presentation context ID, Message Control Header; the length counts the two.
-_ITEM_HEADER = struct.Struct(">LBB")
+ITEM_HEADER = struct.Struct(">LBB")
 _LENGTH_BYTES, _COUNTED_BYTES = 4, 2
 #: To a peer that names no longest PDU (PS3.8 D.1.1: zero).
 _UNLIMITED = 1 << 16
@@ -89,31 +89,31 @@ class PdataReader:
         """The bytes of the headers before the next value; None while they are not whole."""
         used, pdu_left = 0, self._pdu_left
         if not pdu_left:
-            if len(received) < _PDU_HEADER.size:
+            if len(received) < PDU_HEADER.size:
                 return None
-            pdu_type, pdu_left = _PDU_HEADER.unpack_from(received)
+            pdu_type, pdu_left = PDU_HEADER.unpack_from(received)
             if pdu_type != P_DATA_TF:
                 raise InvalidPduError(f"a PDU of type {pdu_type} in the place of a P-DATA-TF")
             if pdu_left > LONGEST_PDU_BYTES:
                 raise PduTooLongError(pdu_left)
-            used = _PDU_HEADER.size
-        if pdu_left < _ITEM_HEADER.size:
+            used = PDU_HEADER.size
+        if pdu_left < ITEM_HEADER.size:
             raise InvalidPduError("a PDU without a presentation data value")
-        if len(received) < used + _ITEM_HEADER.size:
+        if len(received) < used + ITEM_HEADER.size:
             return None
-        length, self._context_id, self._control = _ITEM_HEADER.unpack_from(received, used)
+        length, self._context_id, self._control = ITEM_HEADER.unpack_from(received, used)
         if not _COUNTED_BYTES <= length <= pdu_left - _LENGTH_BYTES:
             raise InvalidPduError(f"a presentation data value of {length} bytes in {pdu_left} of its PDU")
         self._value_left = length - _COUNTED_BYTES
-        self._pdu_left = pdu_left - _ITEM_HEADER.size
-        return used + _ITEM_HEADER.size
+        self._pdu_left = pdu_left - ITEM_HEADER.size
+        return used + ITEM_HEADER.size
 
 
 def command_pdus(context_id: int, command: bytes, longest_pdu_bytes: int) -> Iterator[bytes]:
     """A command set as P-DATA-TF PDUs, none longer than the peer takes (PS3.8 D.1.1; 0: as it comes)."""
-    most = max(1, (longest_pdu_bytes or _UNLIMITED) - _ITEM_HEADER.size)
+    most = max(1, (longest_pdu_bytes or _UNLIMITED) - ITEM_HEADER.size)
     for start in range(0, len(command), most):
         fragment = command[start : start + most]
         control = COMMAND | (LAST if start + most >= len(command) else 0)
-        item = _ITEM_HEADER.pack(len(fragment) + _COUNTED_BYTES, context_id, control) + fragment
-        yield _PDU_HEADER.pack(P_DATA_TF, len(item)) + item
+        item = ITEM_HEADER.pack(len(fragment) + _COUNTED_BYTES, context_id, control) + fragment
+        yield PDU_HEADER.pack(P_DATA_TF, len(item)) + item

@@ -14,21 +14,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from dicom_node.pdata import COMMAND, ITEM_HEADER, LAST, P_DATA_TF, PDU_HEADER
 from dicom_node.store_commands import store_request
 
 #: A peer may allow any length, or say that there is no limit (0); longer ones were measured no faster.
 _LONGEST_PDU = 131072
 #: What is written at once; PDUs of the longest kind fill it eight times.
 _BUFFER_BYTES = 1 << 20
-_P_DATA_TF = 0x04
 #: PDU type, its length after these six bytes; then of its one item the length, context ID and control header.
 _FRAME = struct.Struct(">BBLLBB")
-_PDU_HEADER = struct.Struct(">BBL")
-_ITEM_HEADER = struct.Struct(">LBB")
 #: What the peer's maximum counts beside the fragment itself (PS3.8 D.1.1).
-_COUNTED = _FRAME.size - _PDU_HEADER.size
+_COUNTED = _FRAME.size - PDU_HEADER.size
 #: Message control header (PS3.8 E.2).
-_DATA_SET, _COMMAND, _LAST = 0, 1, 2
+_DATA_SET = 0
 _SOME_MORE = 2
 
 
@@ -96,7 +94,7 @@ class PduBuffer:
         command = request.command_set()
         view, used = self._view, 0
         parts: tuple[tuple[StoredBytes, int, int], ...] = (
-            (io.BytesIO(command), len(command), _COMMAND),
+            (io.BytesIO(command), len(command), COMMAND),
             (data, size, _DATA_SET),
         )
         for source, whole, kind in parts:
@@ -105,9 +103,9 @@ class PduBuffer:
                 if used + _FRAME.size + length > len(view):
                     yield view[:used]
                     used = 0
-                control = kind | _LAST if at + length == whole else kind
+                control = kind | LAST if at + length == whole else kind
                 counted = length + _COUNTED
-                _FRAME.pack_into(view, used, _P_DATA_TF, 0, counted, length + _SOME_MORE, request.context_id, control)
+                _FRAME.pack_into(view, used, P_DATA_TF, 0, counted, length + _SOME_MORE, request.context_id, control)
                 start, used = used + _FRAME.size, used + _FRAME.size + length
                 _fill(view[start:used], source)
         yield view[:used]
@@ -149,14 +147,14 @@ def receive_response(connection: socket.socket, patience_s: float) -> bytes:
     deadline = time.monotonic() + patience_s
     command = b""
     while True:
-        pdu_type, _, length = _PDU_HEADER.unpack(_received(connection, _PDU_HEADER.size, deadline))
-        if pdu_type != _P_DATA_TF or length > _LONGEST_PDU:
+        pdu_type, length = PDU_HEADER.unpack(_received(connection, PDU_HEADER.size, deadline))
+        if pdu_type != P_DATA_TF or length > _LONGEST_PDU:
             raise NoResponse(f"a PDU of type {pdu_type} and {length} bytes")
         for control, fragment in _items(_received(connection, length, deadline)):
-            if not control & _COMMAND or len(command) + len(fragment) > _LONGEST_PDU:
+            if not control & COMMAND or len(command) + len(fragment) > _LONGEST_PDU:
                 raise NoResponse("a message that is no response to a C-STORE")
             command += fragment
-            if control & _LAST:
+            if control & LAST:
                 return command
 
 
@@ -164,13 +162,13 @@ def _items(pdu: bytes) -> Iterator[tuple[int, bytes]]:
     """Control header and fragment of each presentation data value (PS3.8 9.3.5.1)."""
     at = 0
     while at < len(pdu):
-        if at + _ITEM_HEADER.size > len(pdu):
+        if at + ITEM_HEADER.size > len(pdu):
             raise NoResponse("an item that is cut short")
-        length, _, control = _ITEM_HEADER.unpack_from(pdu, at)
+        length, _, control = ITEM_HEADER.unpack_from(pdu, at)
         end = at + 4 + length
         if length < _SOME_MORE or end > len(pdu):
             raise NoResponse("an item of a length that cannot be")
-        yield control, pdu[at + _ITEM_HEADER.size : end]
+        yield control, pdu[at + ITEM_HEADER.size : end]
         at = end
 
 

@@ -117,6 +117,17 @@ def test_other_bytes_are_a_conflict_and_the_first_stay(store, path):
     assert actions(store)[-2:] == ["conflict", "conflict"]
 
 
+def test_many_at_once_are_as_one_after_the_other(store):
+    """In their order, also where one of them is what another was; and all or none."""
+    other = instance(1, digest="b")
+    received = [(each, "PACS", 300.0) for each in (instance(1), instance(1), other, instance(2))]
+    assert store.record_instances(received) == [Receipt.NEW, Receipt.DUPLICATE, Receipt.CONFLICT, Receipt.NEW]
+    assert store.instances(STUDY) == (instance(1), instance(2))
+    with pytest.raises(StoreError):
+        store.record_instances([(instance(3), "PACS", 300.0), (replace(instance(4), size_bytes=None), "PACS", 300.0)])
+    assert len(store.instances(STUDY)) == 2
+
+
 def test_the_same_bytes_again_are_told_once(store):
     """A PACS that sends all of it every night fills no disk; another sender is news."""
     for sender in ("PACS", "PACS", "PACS", "MR1"):
