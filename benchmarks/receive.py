@@ -70,7 +70,7 @@ class Bench:
         before = _cpu_s(server.process)
         started = time.perf_counter()
         senders = [
-            subprocess.Popen(_storescu(server, self.folder / str(number)), env=_ENVIRONMENT)
+            subprocess.Popen(_storescu(server, self._folder(number, associations)), env=_ENVIRONMENT)
             for number in range(associations)
         ]
         codes = [sender.wait(600) for sender in senders]
@@ -84,8 +84,11 @@ class Bench:
         return self.count / elapsed
 
     def _write(self, associations: int) -> list[str]:
-        """As many folders as associations, none of whose objects was there before."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """As many folders as associations, none of whose objects was there before.
+
+        Files are written again in their places: for a while after many were deleted, ext4 is slow to make new ones, and
+        that would be the servers' time.
+        """
         self.turn += 1
         study = f"{self.turn}".rjust(len(_STUDY_PLACE), "1")
         of_study = self.template.replace(_STUDY_PLACE.encode(), study.encode())
@@ -93,11 +96,14 @@ class Bench:
         for number in range(self.count):
             digits = f"{self.turn:06d}{number:06d}".rjust(len(_INSTANCE_PLACE), "1")
             uids.append(f"{_UID_PREFIX}{digits}")
-            folder = self.folder / str(number % associations)
+            folder = self._folder(number % associations, associations)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{number}.dcm").write_bytes(of_study.replace(_INSTANCE_PLACE.encode(), digits.encode()))
         os.sync()
         return uids
+
+    def _folder(self, number: int, associations: int) -> Path:
+        return self.folder / f"{associations} at once" / str(number)
 
 
 _ENVIRONMENT = {**environment(), "TCP_NODELAY": "1"}

@@ -118,17 +118,16 @@ class Recorder:
             left = [wish for wish in together if self._try([wish])]
         elif trouble:
             left = list(together)
+        if left and not self._trouble:
+            told = "%d objects are safe in incoming/ and cannot be recorded; they are tried again: %s"
+            _LOGGER.error(told, len(left), trouble, extra={"action": "recording_waits"})
         with self._changed:
             for _ in together:
                 self._waiting.popleft()
             self._waiting += left
             self._done += len(together) - len(left)
-            is_worse = bool(left) and not self._trouble
             self._trouble = trouble if len(left) == len(together) else ""
             self._changed.notify_all()
-        if is_worse:
-            told = f"{len(left)} objects are safe in incoming/ and cannot be recorded; they are tried again: {trouble}"
-            _LOGGER.error(told, extra={"action": "recording_waits"})
         return len(left) < len(together)
 
     def _try(self, together: Sequence[_Wish]) -> str:

@@ -24,6 +24,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -129,10 +130,11 @@ class Spool:
         what it did before. Raises CannotUnderstand for UIDs that are none, OutOfResources when the disk says no.
         """
         study, sop = checked_address(address)
-        final = self._received / study / address.series_instance_uid / f"{sop}.dcm"
-        aside = self._conflicts / study / conflict_name(sop, sealed.digest)
+        final = _folder_of(self._received, study, address.series_instance_uid) / f"{sop}.dcm"
         try:
-            path, new = self._place(sealed, final, aside)
+            if self._named_if_free(sealed, final):
+                return Kept(final, sealed.size_bytes, sealed.digest, new=True)
+            path, new = self._place_beside(sealed, final, self._conflicts / study / conflict_name(sop, sealed.digest))
         except OSError as error:
             raise OutOfResources(f"the spool cannot keep {sop}: {error.strerror or error}") from error
         return Kept(path, sealed.size_bytes, sealed.digest, new)
@@ -249,31 +251,33 @@ class Spool:
                 f"disk nearly full: {free} bytes free, {self._minimum_free_bytes} must stay so; make room there"
             )
 
-    def _place(self, sealed: Sealed, final: Path, aside: Path) -> tuple[Path, bool]:
-        for name in (final, aside):
-            make_folder(name.parent)
-            if self._named_if_free(sealed.path, name):
-                return name, True
-            if digest_of(name) == sealed.digest:
-                return name, False
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+    def _place_beside(self, sealed: Sealed, final: Path, aside: Path) -> tuple[Path, bool]:
+        if digest_of(final) == sealed.digest:
+            return final, False
+        new = self._named_if_free(sealed, aside)
+        if not new and digest_of(aside) != sealed.digest:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        return aside, new
 
-    def _named_if_free(self, part: Path, name: Path) -> bool:
-        """Give the file one more name, unless something has it: nobody else can come between.
-
-        Raises OSError.
-        """
+    def _named_if_free(self, sealed: Sealed, name: Path) -> bool:
+        """Give the file one more name, unless something has it: nobody else can come between. Raises OSError."""
         try:
-            os.link(part, name)
+            os.link(sealed.path, name)
         except FileExistsError:
             return False
+        except FileNotFoundError:
+            if name.parent.is_dir():
+                raise
+            make_folder(name.parent)
+            return self._named_if_free(sealed, name)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            return self._copied_if_free(part, name)
+            return self._copied_if_free(sealed.path, name)
         return True
 
     def _copied_if_free(self, part: Path, name: Path) -> bool:
+        make_folder(name.parent)
         with self._placing, alone_in(self._incoming):
             if name.exists():
                 return False
@@ -289,6 +293,11 @@ class Spool:
         except OSError:
             part.unlink(missing_ok=True)
             raise
+
+
+@lru_cache(maxsize=256)
+def _folder_of(received: Path, study: str, series: str) -> Path:
+    return received / study / series
 
 
 def checked_address(address: InstanceAddress) -> tuple[str, str]:
