@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dicom_node.archive import Archive
+from dicom_node.part_file import PartFile
 from dicom_node.spool import Spool
 from dicom_node.store.database import Database, Row, Value
 
@@ -37,7 +38,10 @@ _PLACES: tuple[tuple[str, str, int], ...] = (
 #: Places between transactions, where files change: method of a part, and the which time.
 _PARTS: tuple[tuple[type, str, int], ...] = (
     (Spool, "_write_part", 1),
-    (Spool, "_place", 2),
+    (PartFile, "seal", 2),
+    (Spool, "place", 2),
+    (Spool, "sync", 2),
+    (Spool, "let_go", 2),
     (Spool, "write_result", 2),
     (Spool, "_move", 1),
     (Archive, "_keep", 2),
