@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Protocol
 
 from dicom_node.domain.errors import OutOfResources, StoreError
-from dicom_node.domain.study import Instance
+from dicom_node.domain.study import Instance, InstanceKind
+from dicom_node.domain.urgency import Urgency
 from dicom_node.file_meta import file_meta_of
 from dicom_node.identification import Announced, Arrival, Classify, Identity, identity_in
-from dicom_node.part_file import PartFile, Sealed
+from dicom_node.part_file import Content, PartFile, Sealed
 from dicom_node.spool import InstanceAddress, Kept, Spool
 from dicom_node.store import Receipt
 from dicom_node.urgency import Signs, UrgencyRules, urgency_of
@@ -52,6 +53,8 @@ class Accepted:
     sealed: Sealed
     request: Request
     identity: Identity
+    kind: InstanceKind
+    urgency: Urgency
     #: When it was received, in seconds since the epoch.
     at: float
 
@@ -101,9 +104,18 @@ class Receiver:
         )
 
     def accept(self, part: PartFile, request: Request, *, now: float) -> Accepted:
-        """What has come is whole: hold it to the request, and have it survive a power cut. Raises as `receive`."""
+        """What has come is whole: hold it to the request, and have it survive a power cut. Raises as `receive`.
+
+        Whatever depends on its content is found out here: what is accepted, only disk or database can still refuse.
+        """
         identity = identity_in(part.dataset(), request)
-        return Accepted(part.seal(request.priority), request, identity, now)
+        kind, urgency = self._judged(request, identity)
+        return Accepted(part.seal(request.priority), request, identity, kind, urgency, now)
+
+    def accepted_before(self, sealed: Sealed, dataset: Content, request: Request, *, at: float) -> Accepted:
+        """The same of what an earlier run has sealed."""
+        identity = identity_in(dataset, request)
+        return Accepted(sealed, request, identity, *self._judged(request, identity), at)
 
     def record(self, accepted: Sequence[Accepted]) -> list[Recorded]:
         """File and record what was accepted, in this order; many at once cost the disk little more than one.
@@ -112,14 +124,11 @@ class Receiver:
         """
         kept = [self._spool.place(each.sealed, each.identity.address) for each in accepted]
         self._spool.sync(kept)
-        instances = [self._instance(*each) for each in zip(accepted, kept, strict=True)]
+        instances = [_instance(*each) for each in zip(accepted, kept, strict=True)]
+        senders = [(each.request.calling_ae_title, each.at) for each in accepted]
+        rows = [(instance, *sender) for instance, sender in zip(instances, senders, strict=True)]
         try:
-            receipts = self._register.record_instances(
-                [
-                    (instance, each.request.calling_ae_title, each.at)
-                    for instance, each in zip(instances, accepted, strict=True)
-                ]
-            )
+            receipts = self._register.record_instances(rows)
         except StoreError as error:
             raise OutOfResources(f"{len(kept)} objects are on disk but cannot be recorded: {error}") from error
         return [self._settled(*each) for each in zip(accepted, kept, instances, receipts, strict=True)]
@@ -147,24 +156,12 @@ class Receiver:
             instance = replace(instance, path=self._set_aside(kept, address))
         return Recorded(instance, receipt)
 
-    def _instance(self, accepted: Accepted, kept: Kept) -> Instance:
-        request, identity = accepted.request, accepted.identity
-        address = identity.address
+    def _judged(self, request: Request, identity: Identity) -> tuple[InstanceKind, Urgency]:
         signs = Signs(
             request.calling_ae_title, request.priority, identity.modality, identity.requested_procedure_priority
         )
-        return Instance(
-            sop_instance_uid=address.sop_instance_uid,
-            sop_class_uid=request.sop_class_uid,
-            transfer_syntax_uid=request.transfer_syntax_uid,
-            series_instance_uid=address.series_instance_uid,
-            study_instance_uid=address.study_instance_uid,
-            kind=self._classify(request.sop_class_uid, request.sop_instance_uid, identity.maker),
-            path=kept.path,
-            size_bytes=kept.size_bytes,
-            digest=kept.digest,
-            urgency=urgency_of(signs, self._urgency_rules),
-        )
+        kind = self._classify(request.sop_class_uid, request.sop_instance_uid, identity.maker)
+        return kind, urgency_of(signs, self._urgency_rules)
 
     def _set_aside(self, kept: Kept, address: InstanceAddress) -> Path:
         aside = self._spool.set_aside(kept, address)
@@ -176,3 +173,19 @@ class Receiver:
             extra={"action": "instance_conflict"},
         )
         return aside
+
+
+def _instance(accepted: Accepted, kept: Kept) -> Instance:
+    request, address = accepted.request, accepted.identity.address
+    return Instance(
+        sop_instance_uid=address.sop_instance_uid,
+        sop_class_uid=request.sop_class_uid,
+        transfer_syntax_uid=request.transfer_syntax_uid,
+        series_instance_uid=address.series_instance_uid,
+        study_instance_uid=address.study_instance_uid,
+        kind=accepted.kind,
+        path=kept.path,
+        size_bytes=kept.size_bytes,
+        digest=kept.digest,
+        urgency=accepted.urgency,
+    )

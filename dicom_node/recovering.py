@@ -12,7 +12,6 @@ from pydicom.filereader import read_file_meta_info
 
 from dicom_node.domain.errors import ReadError, ReceiveError
 from dicom_node.file_meta import header_bytes_of
-from dicom_node.identification import identity_in
 from dicom_node.part_file import Content, Sealed, sealed_at
 from dicom_node.receiving import Accepted, Receiver
 from dicom_node.spool import Spool
@@ -66,7 +65,7 @@ def _recovered(path: Path, spool: Spool, receiver: Receiver, register: Register,
             _LOGGER.info("Removed the unfinished file %s of an earlier run", path.name, extra={"action": "part_swept"})
         path.unlink()
         return False
-    accepted = _accepted(sealed, header_bytes, now)
+    accepted = _accepted(sealed, header_bytes, receiver, now)
     is_new = register.digest(accepted.request.sop_instance_uid) != sealed.digest
     if is_new:
         receiver.record([accepted])
@@ -74,7 +73,7 @@ def _recovered(path: Path, spool: Spool, receiver: Receiver, register: Register,
     return is_new
 
 
-def _accepted(sealed: Sealed, header_bytes: int, now: float) -> Accepted:
+def _accepted(sealed: Sealed, header_bytes: int, receiver: Receiver, now: float) -> Accepted:
     with explained("is not a file of the spool"):
         meta = read_file_meta_info(sealed.path)
         request = _Request(
@@ -87,7 +86,6 @@ def _accepted(sealed: Sealed, header_bytes: int, now: float) -> Accepted:
         received_at = min(now, sealed.path.stat().st_mtime)
     descriptor = os.open(sealed.path, os.O_RDONLY)
     try:
-        identity = identity_in(Content(descriptor, header_bytes), request)
+        return receiver.accepted_before(sealed, Content(descriptor, header_bytes), request, at=received_at)
     finally:
         os.close(descriptor)
-    return Accepted(sealed, request, identity, received_at)

@@ -210,6 +210,7 @@ def test_requests_may_come_before_their_answers(tmp_path):
 def test_a_fault_in_recording_costs_nothing_that_was_answered(tmp_path, monkeypatch):
     """It is safe on disk, and recorded when that works again; until then no other is taken in, and its sender told."""
     monkeypatch.setattr(recording, "_TRY_AGAIN_S", 0.05)
+    monkeypatch.setattr(recording, "_ENOUGH", 1)
 
     class FaultyAtFirst(MemoryRegister):
         def record_instance(self, instance, *, calling_ae, now):

@@ -42,6 +42,7 @@ class Line:
 
     def __init__(self, folder, monkeypatch):
         monkeypatch.setattr(recording, "_TRY_AGAIN_S", 0.05)
+        monkeypatch.setattr(recording, "_ENOUGH", 2)
         self.folder, self.register, self.told = folder, Batches(), []
         self.receiver = Receiver(Spool(folder, minimum_free_bytes=0), self.register, lambda *_: InstanceKind.IMAGE)
         self.recorder = Recorder(self.receiver)
@@ -104,10 +105,13 @@ def test_what_cannot_be_recorded_is_tried_until_it_can(line, caplog):
 
 
 def test_one_that_is_refused_keeps_no_other_from_it(line):
-    """It is tried again by itself; what comes is taken in."""
+    """Also when it is alone at first; it is tried again by itself, and what comes is taken in."""
     line.register.refused = {line.uids[1]}
     line.recorder.start()
-    line.put(*line.uids)
+    line.put(line.uids[1])
+    assert not line.recorder.flush()
+    line.recorder.check()
+    line.put(line.uids[0], line.uids[2])
     assert eventually(lambda: set(line.told) == {line.uids[0], line.uids[2]})
     assert len(line.unfinished) == 1
     line.register.refused = set()
@@ -130,6 +134,19 @@ def test_stopping_does_not_wait_for_what_cannot_be_recorded(line):
     line.put(*line.uids)
     assert not line.recorder.stop(PATIENCE_S)
     assert len(list((line.folder / "incoming").iterdir())) == 3
+
+
+def test_a_listener_that_breaks_off_ends_nothing(line, caplog):
+    """It is told, and the next object is recorded."""
+    tell, line.told = line.told, None  # there is nothing to append to
+    line.recorder.start()
+    line.put(line.uids[0])
+    assert line.recorder.flush()
+    assert "Who waits for a recorded object broke off: AttributeError" in caplog.text
+    line.told = tell
+    line.put(line.uids[1])
+    assert line.recorder.flush()
+    assert tell == [line.uids[1]]
 
 
 def test_senders_wait_when_too_much_waits(line, monkeypatch):
