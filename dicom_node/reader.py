@@ -16,6 +16,7 @@ from dicom_node.decoding import read_header
 from dicom_node.discretion import is_uid
 from dicom_node.domain.errors import ReadError
 from dicom_node.frames import numbers
+from dicom_node.headers import Header
 from dicom_node.scratch import IN_MEMORY, Scratch
 from dicom_node.selection import (
     NO_MAJORITY,
@@ -26,7 +27,7 @@ from dicom_node.selection import (
 )
 from dicom_node.series import Source, volumes_of_series
 from dicom_node.unreadable import explained
-from dicom_node.usable_headers import UsableHeaders, drop_undecodable, is_read
+from dicom_node.usable_headers import UsableHeaders
 from inference.findings import Exclusion
 from inference.volume import Volume
 
@@ -113,7 +114,6 @@ def _read_header(path: Path) -> Source:
         except InvalidDicomError as error:
             raise ReadError("is not a DICOM file (PS3.10): it has no DICM prefix") from error
         header = encoded.header
-        drop_undecodable(header, is_read)
         return Source(
             encoded,
             sop_instance_uid=_uid(header, "SOPInstanceUID"),
@@ -123,7 +123,7 @@ def _read_header(path: Path) -> Source:
         )
 
 
-def _uid(header: Dataset, keyword: str) -> str:
+def _uid(header: Header, keyword: str) -> str:
     value = header.get(keyword)
     return str(value) if isinstance(value, str) and is_uid(value) else ""
 

@@ -8,13 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from pydicom import Dataset
-
 from dicom_node.assembling import Assembly
 from dicom_node.decoding import Encoded, decode, is_bytes, refuse_unreadable
 from dicom_node.discretion import names_patient
 from dicom_node.domain.errors import ReadError
 from dicom_node.frames import FrameHeader, frame_headers, is_slice_without_place, stack_frames
+from dicom_node.headers import Header
 from dicom_node.scratch import Scratch
 from dicom_node.stacks import Stack, StackFrame, split_into_stacks
 from dicom_node.unreadable import explained, reasoned, silent
@@ -38,8 +37,8 @@ class Source:
     study_instance_uid: str
 
     @property
-    def header(self) -> Dataset:
-        """Without pixels, with its file meta information."""
+    def header(self) -> Header:
+        """Without pixels."""
         return self.encoded.header
 
     def excluded(self, reason: str, *, is_loss: bool = False) -> Exclusion:
@@ -178,7 +177,7 @@ def _why_broken(instance: _Instance, places: _Places) -> str:
     return ""
 
 
-def _told(header: Dataset, keyword: str) -> str:
+def _told(header: Header, keyword: str) -> str:
     """What a header says of an image, as it may stand in a reason; where it names the patient it says nothing."""
     text = str(header.get(keyword) or "").strip()
     return "" if names_patient(text, header) else text
