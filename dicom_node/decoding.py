@@ -9,7 +9,7 @@ import copy
 import math
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
@@ -125,31 +125,36 @@ def is_bytes(header: Header) -> bool:
     return bool(header.get("SamplesPerPixel") == 3 and header.get("BitsStored") == 8)
 
 
-def decode(instance: Encoded, frames: Sequence[FrameHeader]) -> Iterator[Picture]:
+def decode(
+    instance: Encoded, frames: Sequence[FrameHeader], rooms: Sequence[NDArray[np.float32] | None] = ()
+) -> Iterator[Picture]:
     """The frames of an instance whose header `refuse_unreadable` let pass, one after the other.
 
+    `rooms`: where the pixels of each frame may be put, (row, column); they are so where that saves a copy.
     Raises ReadError for what is plainly wrong; what pydicom and its decoders raise over the rest passes through.
     """
-    header = instance.header
+    header, places = instance.header, zip(frames, rooms or [None] * len(frames), strict=True)
     if isinstance(header, PlainHeader):
-        yield from _plain_pictures(instance, header, frames)
+        yield from _plain_pictures(instance, header, places)
         return
     with _pixel_data(instance, header) as (file, keyword, options):
         palette = _in_native_order(header) if header.PhotometricInterpretation == "PALETTE COLOR" else None
-        for stored, frame in zip(_stored(file, header, options), frames, strict=True):
+        for stored, (frame, room) in zip(_stored(file, header, options), places, strict=True):
             if palette is not None:
                 yield _palette_colour(stored, palette)
             elif header.SamplesPerPixel == 3:
                 yield _colour(stored, header.BitsStored)
             else:
-                yield grey(stored, frame, keyword)
+                yield grey(stored, frame, keyword, room)
 
 
-def _plain_pictures(instance: Encoded, header: PlainHeader, frames: Sequence[FrameHeader]) -> Iterator[Picture]:
+def _plain_pictures(
+    instance: Encoded, header: PlainHeader, places: Iterable[tuple[FrameHeader, NDArray[np.float32] | None]]
+) -> Iterator[Picture]:
     with _at_element(instance, is_little_endian=True) as (file, keyword, _, length):
         _check_length(expected_length(header), length)
-        for stored, frame in zip(native_frames(file, header), frames, strict=True):
-            yield grey(stored, frame, keyword)
+        for stored, (frame, room) in zip(native_frames(file, header), places, strict=True):
+            yield grey(stored, frame, keyword, room)
 
 
 def _stored(file: BufferedReader | BytesIO, header: Dataset, options: dict[str, Any]) -> Iterator[NDArray[Any]]:
@@ -290,4 +295,4 @@ def _colour(stored: NDArray[Any], bits: int) -> Picture:
     pixels = stored.astype(np.float32)
     if bits != 8:
         pixels *= 255 / (2**bits - 1)
-    return Picture(pixels, window=None)
+    return Picture(pixels, window=None, is_padded=False)

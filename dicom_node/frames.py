@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
@@ -16,7 +15,7 @@ from pydicom.tag import BaseTag, Tag
 from dicom_node.domain.errors import ReadError
 from dicom_node.headers import Header, PlainHeader
 from dicom_node.selection import modality
-from dicom_node.stacks import Grid, Place, StackFrame
+from dicom_node.stacks import Grid, Place, StackFrame, Vector
 from inference.volume import FrameReference
 
 #: Modalities whose single-frame instances are slices of one object even when they state no place.
@@ -133,14 +132,14 @@ def _place(frame: FrameHeader) -> Place | None:
     cosines = numbers(frame.get("ImageOrientationPatient"), 6)
     if position is None or cosines is None:
         return None
-    axes = np.array(cosines).reshape(2, 3)
-    if np.abs(axes @ axes.T - np.eye(2)).max() > ORTHONORMAL_TOLERANCE:
+    row, column = (cosines[0], cosines[1], cosines[2]), (cosines[3], cosines[4], cosines[5])
+    if max(abs(_dot(row, row) - 1), abs(_dot(column, column) - 1), abs(_dot(row, column))) > ORTHONORMAL_TOLERANCE:
         return None
-    return Place(
-        (position[0], position[1], position[2]),
-        (cosines[0], cosines[1], cosines[2]),
-        (cosines[3], cosines[4], cosines[5]),
-    )
+    return Place((position[0], position[1], position[2]), row, column)
+
+
+def _dot(one: Vector, other: Vector) -> float:
+    return one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
 
 
 def numbers(value: object, count: int | None = None) -> tuple[float, ...] | None:

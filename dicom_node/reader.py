@@ -26,7 +26,7 @@ from dicom_node.selection import (
     reasons_to_leave_out,
 )
 from dicom_node.series import Source, volumes_of_series
-from dicom_node.unreadable import explained
+from dicom_node.unreadable import reasoned, silent
 from dicom_node.usable_headers import UsableHeaders
 from inference.findings import Exclusion
 from inference.volume import Volume
@@ -67,7 +67,8 @@ def load_study(study_instance_uid: str, paths: Sequence[Path], settings: LoadSet
     says why. When no patient has more than half of the images, nothing is analysed and `headers` is empty.
     Raises StoreError when there is no room for the pixels of a study too large for memory.
     """
-    sources, exclusions = _read_headers(study_instance_uid, paths)
+    with silent():
+        sources, exclusions = _read_headers(study_instance_uid, paths)
     ours, strangers = _of_one_patient(sources)
     chosen, left_out = _choose(ours, settings)
     volumes, scratch = list[Volume](), Scratch(settings.scratch, settings.in_memory)
@@ -108,7 +109,7 @@ def _read_headers(study_instance_uid: str, paths: Sequence[Path]) -> tuple[list[
 
 
 def _read_header(path: Path) -> Source:
-    with explained("cannot be parsed as a DICOM file"):
+    with reasoned("cannot be parsed as a DICOM file"):
         try:
             encoded = read_header(path)
         except InvalidDicomError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from pydicom import config
 from pydicom.multival import MultiValue
@@ -63,7 +64,13 @@ def is_image(header: Header) -> bool:
 
 def _sop_class(header: Header) -> UID:
     """The SOP Class UID as it stands there, valid or not."""
-    return UID(str(header.get("SOPClassUID") or ""), validation_mode=config.IGNORE)
+    return _any_uid(str(header.get("SOPClassUID") or ""))
+
+
+@lru_cache(maxsize=256)
+def _any_uid(text: str) -> UID:
+    """A study has few classes and many images."""
+    return UID(text, validation_mode=config.IGNORE)
 
 
 def is_secondary_capture(header: Header) -> bool:

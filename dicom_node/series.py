@@ -71,7 +71,8 @@ def volumes_of_series(
 
     How the others stack may depend on one that breaks while it is decoded: then they are stacked again without it.
     """
-    instances, exclusions = _instances(sources)
+    with silent():
+        instances, exclusions = _instances(sources)
     while True:
         placed, without_place = _placed(instances)
         stacks = split_into_stacks([frame for instance in placed for frame in instance.frames]) if placed else ()
@@ -86,7 +87,7 @@ def _instances(sources: Sequence[Source]) -> tuple[list[_Instance], list[Exclusi
     instances, exclusions = [], []
     for source in sources:
         try:
-            with explained("has attributes that cannot be made sense of"):
+            with reasoned("has attributes that cannot be made sense of"):
                 refuse_unreadable(source.header)
                 headers = frame_headers(source.header)
                 instances.append(_Instance(source, headers, stack_frames(source.header, headers)))
@@ -163,12 +164,13 @@ def _decode_all(instances: Sequence[_Instance], places: _Places, threads: int) -
 def _why_broken(instance: _Instance, places: _Places) -> str:
     """Decode one instance, frame by frame; why that failed, or nothing."""
     problem = "has pixel data that cannot be decoded as its header says"
-    pictures = decode(instance.source.encoded, instance.headers)
+    destinations = [places[frame.reference] for frame in instance.frames]
+    rooms = [assembly.room(place) for assembly, place in destinations]
+    pictures = decode(instance.source.encoded, instance.headers, rooms)
     try:
-        for frame in instance.frames:
+        for assembly, place in destinations:
             with reasoned(problem):
                 picture = next(pictures)
-            assembly, place = places[frame.reference]
             assembly.put(place, picture)
         with reasoned(problem):  # to the end, where more frames than stated show
             next(pictures, None)
