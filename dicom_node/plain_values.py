@@ -13,8 +13,8 @@ from pydicom.dataelem import empty_value_for_VR
 
 #: Pad text (PS3.5 6.2), and are not part of it.
 _PADDING = "\0 "
-#: Bytes that a character set may make something else of, or that part values.
-_DOUBTFUL = frozenset(b"\x1b\\~=")
+#: What a character set may make something else of, or what parts values, beside all that cannot be printed.
+_DOUBTFUL = frozenset("\\~=")
 _LARGEST_INTEGER_STRING = 2**31
 
 
@@ -43,9 +43,10 @@ def _uid(value: bytes) -> str:
 
 def _text(value: bytes) -> str:
     """LO, PN, SH, and longer ones: text in a character set, as long as it is the same in all."""
-    if not _DOUBTFUL.isdisjoint(value):
+    text = value.decode("ascii").rstrip(_PADDING)
+    if not text.isprintable() or not _DOUBTFUL.isdisjoint(text):
         raise ValueError
-    return value.decode("ascii").rstrip(_PADDING)
+    return text
 
 
 def _decimals(value: bytes) -> float | tuple[float, ...]:
