@@ -9,7 +9,7 @@ import copy
 import math
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
@@ -30,7 +30,10 @@ from dicom_node.discretion import names_patient
 from dicom_node.domain.errors import ReadError
 from dicom_node.frames import FrameHeader, frame_count
 from dicom_node.grey_values import PIXEL_ELEMENTS, Picture, grey
-from dicom_node.native_pixels import is_plain, native_frames
+from dicom_node.headers import Header, PlainHeader
+from dicom_node.native_pixels import expected_length, is_grey, native_frames
+from dicom_node.plain_files import plain_file
+from dicom_node.usable_headers import drop_undecodable, is_read
 
 #: Numbers one instance may decode to: 12,000 slices of 512 x 512 or 1,300 colour frames of 1024 x 768; and one frame,
 #: which is in memory as a whole: 11,000 x 11,000. A header that claims more is refused before anything is allocated.
@@ -70,17 +73,17 @@ _NO_PIXELS = "carries no pixel data"
 _SEQUENCE_DELIMITER = b"\xfe\xff\xdd\xe0"
 
 
-def refuse_unreadable(header: Dataset) -> None:
+def refuse_unreadable(header: Header) -> None:
     """Raise ReadError when the header alone shows that its pixels cannot be read, or must not be."""
     missing = [name for keyword, name in REQUIRED.items() if header.get(keyword) in (None, "")]
     if missing:
         raise ReadError(f"does not readably state {', '.join(missing)}")
-    photometric, samples = str(header.PhotometricInterpretation), header.SamplesPerPixel
+    photometric, samples = str(header.get("PhotometricInterpretation")), header.get("SamplesPerPixel")
     if SAMPLES.get(photometric) != samples:
         shown = "something" if names_patient(photometric, header) else photometric
         raise ReadError(f"has {samples} samples per pixel as {shown}, which this node does not read")
     colours = 1 if photometric.startswith("MONOCHROME") else 3
-    sizes = frame_count(header), int(header.Rows), int(header.Columns)
+    sizes = frame_count(header), int(header.get("Rows")), int(header.get("Columns"))
     if min(sizes) < 1:
         raise ReadError(f"states {sizes[0]} frames of {sizes[1]} x {sizes[2]} pixels")
     if math.prod(sizes) * colours > LARGEST_INSTANCE:
@@ -101,45 +104,65 @@ class Encoded:
 
     path: Path
     #: With its file meta information.
-    header: Dataset
+    header: Header
     #: Where in the file the header ended: at the element that holds the pixels, if there is one.
     pixels_at: int
 
 
 def read_header(path: Path) -> Encoded:
-    """Parse a file up to its pixels. What pydicom raises over it passes through."""
+    """Parse a file up to its pixels, and make usable what reading looks at. What pydicom raises passes through."""
+    plain = plain_file(path)
+    if plain is not None:
+        return Encoded(path, *plain)
     with path.open("rb") as file:
         header = dcmread(file, stop_before_pixels=True)
+        drop_undecodable(header, is_read)
         return Encoded(path, header, file.tell())
 
 
-def is_bytes(header: Dataset) -> bool:
+def is_bytes(header: Header) -> bool:
     """Whether the pixels come out as whole numbers from 0 to 255: colour of eight bits."""
-    return bool(header.SamplesPerPixel == 3 and header.get("BitsStored") == 8)
+    return bool(header.get("SamplesPerPixel") == 3 and header.get("BitsStored") == 8)
 
 
-def decode(instance: Encoded, frames: Sequence[FrameHeader]) -> Iterator[Picture]:
+def decode(
+    instance: Encoded, frames: Sequence[FrameHeader], rooms: Sequence[NDArray[np.float32] | None] = ()
+) -> Iterator[Picture]:
     """The frames of an instance whose header `refuse_unreadable` let pass, one after the other.
 
+    `rooms`: where the pixels of each frame may be put, (row, column); they are so where that saves a copy.
     Raises ReadError for what is plainly wrong; what pydicom and its decoders raise over the rest passes through.
     """
-    header = instance.header
-    with _pixel_data(instance) as (file, keyword, options):
+    header, places = instance.header, zip(frames, rooms or [None] * len(frames), strict=True)
+    if isinstance(header, PlainHeader):
+        yield from _plain_pictures(instance, header, places)
+        return
+    with _pixel_data(instance, header) as (file, keyword, options):
         palette = _in_native_order(header) if header.PhotometricInterpretation == "PALETTE COLOR" else None
-        for stored, frame in zip(_stored(file, header, options), frames, strict=True):
+        for stored, (frame, room) in zip(_stored(file, header, options), places, strict=True):
             if palette is not None:
                 yield _palette_colour(stored, palette)
             elif header.SamplesPerPixel == 3:
                 yield _colour(stored, header.BitsStored)
             else:
-                yield grey(stored, frame, keyword)
+                yield grey(stored, frame, keyword, room)
+
+
+def _plain_pictures(
+    instance: Encoded, header: PlainHeader, places: Iterable[tuple[FrameHeader, NDArray[np.float32] | None]]
+) -> Iterator[Picture]:
+    with _at_element(instance, is_little_endian=True) as (file, keyword, _, length):
+        _check_length(expected_length(header), length)
+        for stored, (frame, room) in zip(native_frames(file, header), places, strict=True):
+            yield grey(stored, frame, keyword, room)
 
 
 def _stored(file: BufferedReader | BytesIO, header: Dataset, options: dict[str, Any]) -> Iterator[NDArray[Any]]:
     """The frames as they are stored, from a file at the first byte of the pixels."""
-    if is_plain(header, options):
-        return native_frames(file, header)
     transfer_syntax = header.file_meta.TransferSyntaxUID
+    is_native = transfer_syntax.is_little_endian and not transfer_syntax.is_encapsulated
+    if is_native and options["pixel_keyword"] == "PixelData" and is_grey(header):
+        return native_frames(file, header)
     decoded = get_decoder(transfer_syntax).iter_array(
         file, decoding_plugin=_plugin(transfer_syntax), view_only=True, **options
     )
@@ -147,36 +170,43 @@ def _stored(file: BufferedReader | BytesIO, header: Dataset, options: dict[str, 
 
 
 @contextmanager
-def _pixel_data(instance: Encoded) -> Iterator[tuple[BufferedReader | BytesIO, str, dict[str, Any]]]:
+def _pixel_data(instance: Encoded, header: Dataset) -> Iterator[tuple[BufferedReader | BytesIO, str, dict[str, Any]]]:
     """The file at the first byte of the pixels, the keyword of their element, and what pydicom must know to decode
     them; after a look at what would make decoding fail or lie."""
-    header = instance.header
-    with _at_pixels(instance) as (file, keyword, vr, length):
+    with _at_pixels(instance, header) as (file, keyword, vr, length):
         _check_decodable(header)
         if header.file_meta.TransferSyntaxUID.is_encapsulated:
             _check_whole(file)
         else:
-            _check_length(header, length)
+            _check_length(get_expected_length(header), length)
+            _check_colours(header, length)
         told = {"pixel_vr": vr} if vr else {}
         yield file, keyword, as_pixel_options(header, pixel_keyword=keyword, **told)
 
 
 @contextmanager
-def _at_pixels(instance: Encoded) -> Iterator[tuple[BufferedReader | BytesIO, str, str, int]]:
+def _at_pixels(instance: Encoded, header: Dataset) -> Iterator[tuple[BufferedReader | BytesIO, str, str, int]]:
     """A file at the first byte of the pixels; keyword and VR of their element (empty: not stated), and their length."""
-    if instance.header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+    if header.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         whole = dcmread(instance.path)
         element = next((whole[keyword] for keyword in PIXEL_ELEMENTS if whole.get(keyword)), None)
         if element is None:
             raise ReadError(_NO_PIXELS)
         yield BytesIO(element.value), element.keyword, element.VR, len(element.value)
         return
+    with _at_element(instance, is_little_endian=header.original_encoding[1] is not False) as found:
+        yield found
+
+
+@contextmanager
+def _at_element(instance: Encoded, *, is_little_endian: bool) -> Iterator[tuple[BufferedReader, str, str, int]]:
+    """`_at_pixels` where the file is no deflated one."""
     with instance.path.open("rb") as file:
         file.seek(instance.pixels_at)
-        keyword, vr, length = _element(file, is_little_endian=instance.header.original_encoding[1] is not False)
+        keyword, vr, length = _element(file, is_little_endian=is_little_endian)
         if not length:
             raise ReadError(_NO_PIXELS)
-        yield file, keyword, vr, min(length, instance.path.stat().st_size - file.tell())
+        yield file, keyword, vr, min(length, os.fstat(file.fileno()).st_size - file.tell())
 
 
 def _element(file: BufferedReader | BytesIO, *, is_little_endian: bool) -> tuple[str, str, int]:
@@ -217,12 +247,14 @@ def _check_whole(file: BufferedReader | BytesIO) -> None:
     file.seek(start)
 
 
-def _check_length(header: Dataset, held: int) -> None:
-    expected = get_expected_length(header)
+def _check_length(expected: int, held: int) -> None:
     # one byte pads to even length, and some devices pad to whole blocks; twice as much is another picture
     if not expected <= held < 2 * expected + 2:
         raise ReadError(f"holds {held} bytes of pixel data where its header asks for {expected}")
-    if header.PhotometricInterpretation == "YBR_FULL_422" and held >= expected // 2 * 3:
+
+
+def _check_colours(header: Dataset, held: int) -> None:
+    if header.PhotometricInterpretation == "YBR_FULL_422" and held >= get_expected_length(header) // 2 * 3:
         raise ReadError("holds colours for every pixel where its header says for every other (YBR_FULL_422)")
 
 
@@ -263,4 +295,4 @@ def _colour(stored: NDArray[Any], bits: int) -> Picture:
     pixels = stored.astype(np.float32)
     if bits != 8:
         pixels *= 255 / (2**bits - 1)
-    return Picture(pixels, window=None)
+    return Picture(pixels, window=None, is_padded=False)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
+from dicom_node.headers import Header
 from dicom_node.unreadable import UNREADABLE
 
 #: Attributes that say who the patient is (PS3.3 C.2.2, C.2.3, C.7.1.1), or lead to him in other systems.
@@ -27,7 +28,7 @@ _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _NOT_PRINTABLE = re.compile(r"[^ -~\xa0-\U0010ffff]")
 
 
-def names_patient(text: str, header: Dataset) -> bool:
+def names_patient(text: str, header: Header) -> bool:
     """Whether a text repeats anything that says who the patient of `header` is."""
     lower = text.lower()
     words = set(_WORD.findall(lower))
@@ -54,18 +55,18 @@ def is_uid(text: str) -> bool:
     return _UID.fullmatch(text) is not None
 
 
-def _identity(header: Dataset) -> Iterator[str]:
+def _identity(header: Header) -> Iterator[str]:
     """Words in lower case."""
     for text in (*_person_names(header), *(_text(header, keyword) for keyword in IDENTIFYING)):
         yield from (word for word in _WORD.findall(text.lower()) if len(word) >= _SHORTEST)
 
 
-def _person_names(header: Dataset) -> list[str]:
+def _person_names(header: Header) -> list[str]:
     groups = _text(header, "PatientName").split("=")
     return [part for group in groups for part in group.split("^")[:_NAMES]]
 
 
-def _text(header: Dataset, keyword: str) -> str:
+def _text(header: Header, keyword: str) -> str:
     try:
         return str(header.get(keyword) or "")
     except UNREADABLE:  # then nobody can repeat it either

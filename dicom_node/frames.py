@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
 from dicom_node.domain.errors import ReadError
+from dicom_node.headers import Header, PlainHeader
 from dicom_node.selection import modality
-from dicom_node.stacks import Grid, Place, StackFrame
+from dicom_node.stacks import Grid, Place, StackFrame, Vector
 from inference.volume import FrameReference
 
 #: Modalities whose single-frame instances are slices of one object even when they state no place.
@@ -42,15 +42,18 @@ class FrameHeader:
     """One frame's view of a header: its own functional groups, then the shared ones, then the header (C.7.6.16)."""
 
     number: int
-    sources: tuple[Dataset, ...]
+    sources: tuple[Header, ...]
 
     def get(self, keyword: str) -> Any:  # noqa: ANN401 (what pydicom makes of a value depends on its VR)
         """The value from the innermost source that states it, or None."""
-        tag = _tag(keyword)
         for source in self.sources:
-            element = source.get(tag)
-            if element is not None and element.value is not None:
-                return element.value
+            if isinstance(source, PlainHeader):
+                value = source.get(keyword)
+            else:
+                element = source.get(_tag(keyword))
+                value = None if element is None else element.value
+            if value is not None:
+                return value
         return None
 
 
@@ -60,7 +63,7 @@ def _tag(keyword: str) -> BaseTag:
     return Tag(keyword)
 
 
-def frame_count(header: Dataset) -> int:
+def frame_count(header: Header) -> int:
     """Number of Frames (0028,0008); absent, empty and zero count as one."""
     try:
         return int(header.get("NumberOfFrames") or 1)
@@ -68,7 +71,7 @@ def frame_count(header: Dataset) -> int:
         raise ReadError("states a Number of Frames (0028,0008) that is no number") from error
 
 
-def frame_headers(header: Dataset) -> tuple[FrameHeader, ...]:
+def frame_headers(header: Header) -> tuple[FrameHeader, ...]:
     """One view per frame, in order. Raises ReadError when functional groups describe too few frames."""
     count = frame_count(header)
     shared = _macros(header.get("SharedFunctionalGroupsSequence"), 0)
@@ -85,32 +88,33 @@ def _macros(groups: Sequence[Dataset] | None, index: int) -> tuple[Dataset, ...]
     return tuple(element.value[0] for element in groups[index] if element.VR == "SQ" and element.value)
 
 
-def stack_frames(header: Dataset, frames: Sequence[FrameHeader]) -> tuple[StackFrame, ...]:
+def stack_frames(header: Header, frames: Sequence[FrameHeader]) -> tuple[StackFrame, ...]:
     """What stacking needs to know of each frame of one instance."""
     return tuple(_stack_frame(header, frame, is_only=len(frames) == 1) for frame in frames)
 
 
-def _stack_frame(header: Dataset, frame: FrameHeader, is_only: bool) -> StackFrame:
-    sop_instance_uid = str(header.SOPInstanceUID)
+def _stack_frame(header: Header, frame: FrameHeader, is_only: bool) -> StackFrame:
+    sop_instance_uid = str(header.get("SOPInstanceUID"))
     number = numbers(header.get("InstanceNumber"), 1)
     is_slice = is_only and modality(header) in SLICED
     return StackFrame(
-        FrameReference(str(header.SOPClassUID), sop_instance_uid, None if is_only else frame.number),
+        FrameReference(str(header.get("SOPClassUID")), sop_instance_uid, None if is_only else frame.number),
         int(number[0]) if number else 0,
-        Grid(int(header.Rows), int(header.Columns), _kind(header), pixel_spacing_mm(frame)),
+        Grid(int(header.get("Rows")), int(header.get("Columns")), _kind(header), pixel_spacing_mm(frame)),
         _place(frame),
         gathering="" if is_slice else sop_instance_uid,
         traits=tuple((keyword, _text(frame.get(keyword))) for keyword in TRAITS),
     )
 
 
-def is_slice_without_place(header: Dataset, frame: StackFrame) -> bool:
+def is_slice_without_place(header: Header, frame: StackFrame) -> bool:
     """Whether the instance is one slice of a sectional modality and does not say where it lies."""
     return frame.place is None and frame.gathering == "" and modality(header) in SLICED
 
 
-def _kind(header: Dataset) -> str:
-    return {"MONOCHROME1": "inverse grey", "MONOCHROME2": "grey"}.get(str(header.PhotometricInterpretation), "colour")
+def _kind(header: Header) -> str:
+    photometric = str(header.get("PhotometricInterpretation"))
+    return {"MONOCHROME1": "inverse grey", "MONOCHROME2": "grey"}.get(photometric, "colour")
 
 
 def pixel_spacing_mm(frame: FrameHeader) -> tuple[float, float] | None:
@@ -128,14 +132,14 @@ def _place(frame: FrameHeader) -> Place | None:
     cosines = numbers(frame.get("ImageOrientationPatient"), 6)
     if position is None or cosines is None:
         return None
-    axes = np.array(cosines).reshape(2, 3)
-    if np.abs(axes @ axes.T - np.eye(2)).max() > ORTHONORMAL_TOLERANCE:
+    row, column = (cosines[0], cosines[1], cosines[2]), (cosines[3], cosines[4], cosines[5])
+    if max(abs(_dot(row, row) - 1), abs(_dot(column, column) - 1), abs(_dot(row, column))) > ORTHONORMAL_TOLERANCE:
         return None
-    return Place(
-        (position[0], position[1], position[2]),
-        (cosines[0], cosines[1], cosines[2]),
-        (cosines[3], cosines[4], cosines[5]),
-    )
+    return Place((position[0], position[1], position[2]), row, column)
+
+
+def _dot(one: Vector, other: Vector) -> float:
+    return one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
 
 
 def numbers(value: object, count: int | None = None) -> tuple[float, ...] | None:
@@ -154,4 +158,4 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, int | float):
         return f"{float(value):g}"
-    return "\\".join(_text(item) for item in value) if isinstance(value, MultiValue) else str(value)
+    return "\\".join(_text(item) for item in value) if isinstance(value, MultiValue | tuple) else str(value)

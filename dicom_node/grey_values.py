@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from dicom_node.domain.errors import ReadError
 from dicom_node.frames import FrameHeader, numbers
 from inference.volume import Window
 
@@ -20,20 +21,26 @@ PIXEL_ELEMENTS = {
 }
 
 
+_LARGEST = float(np.finfo(np.float32).max)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """One frame: float32 (row, column), NaN where padding, or (row, column, RGB) in 0..255; units as in `Volume`."""
 
     pixels: NDArray[np.float32]
     window: Window | None
+    #: Whether some of it is padding.
+    is_padded: bool
 
 
-def grey(stored: NDArray[Any], frame: FrameHeader, keyword: str) -> Picture:
+def grey(stored: NDArray[Any], frame: FrameHeader, keyword: str, room: NDArray[np.float32] | None = None) -> Picture:
     """Stored values (row, column) of one frame as the numbers that its header makes of them.
 
-    `keyword`: the element they were in. What pydicom raises over broken tables passes through.
+    `keyword`: the element they were in. `room`: where these may be put. What pydicom raises over broken tables passes
+    through.
     """
-    pixels = _modality_values(stored, frame)
+    pixels = _modality_values(stored, frame, room)
     window = _window(frame)
     voi_luts = frame.get("VOILUTSequence")
     if window is None and voi_luts:
@@ -42,14 +49,16 @@ def grey(stored: NDArray[Any], frame: FrameHeader, keyword: str) -> Picture:
         full = 2.0 ** int(voi_luts[0].LUTDescriptor[2]) - 1
         window = Window(full / 2, full)
     padding = _is_padding(stored, frame, keyword)
-    if padding is not None:
-        pixels[padding] = np.nan
     if stored.dtype.kind == "f":
-        pixels[~np.isfinite(pixels)] = np.nan
-    return Picture(pixels, window)
+        not_finite = ~np.isfinite(pixels)
+        padding = not_finite if padding is None else padding | not_finite
+    is_padded = padding is not None and bool(padding.any())
+    if is_padded:
+        pixels[padding] = np.nan
+    return Picture(pixels, window, is_padded)
 
 
-def _modality_values(stored: NDArray[Any], frame: FrameHeader) -> NDArray[np.float32]:
+def _modality_values(stored: NDArray[Any], frame: FrameHeader, room: NDArray[np.float32] | None) -> NDArray[np.float32]:
     """Stored values in the modality's own units (PS3.3 C.11.1).
 
     Done here in float32: pydicom's `apply_modality_lut` makes float64 copies, and only of whole data sets.
@@ -57,10 +66,13 @@ def _modality_values(stored: NDArray[Any], frame: FrameHeader) -> NDArray[np.flo
     modality_luts = frame.get("ModalityLUTSequence")
     if modality_luts:
         return _look_up(stored.astype(np.int64), modality_luts[0])
-    pixels = stored.astype(np.float32)
+    pixels = np.empty(stored.shape, np.float32) if room is None else room
+    pixels[...] = stored
     slope, intercept = numbers(frame.get("RescaleSlope"), 1), numbers(frame.get("RescaleIntercept"), 1)
     # a slope of zero would wipe the picture out; devices that write it mean "no rescale"
     if slope and intercept and slope[0] != 0 and (slope[0], intercept[0]) != (1.0, 0.0):
+        if max(abs(slope[0]), abs(intercept[0])) > _LARGEST:
+            raise ReadError("states a Rescale Slope or Intercept beyond what pixels can hold")
         if slope[0] != 1:
             pixels *= np.float32(slope[0])
         pixels += np.float32(intercept[0])

@@ -6,44 +6,48 @@ slices they take longer than the pixels. All other kinds are left to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from io import BufferedReader, BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
 
 from dicom_node.domain.errors import ReadError
 from dicom_node.frames import frame_count
+from dicom_node.headers import Header
 
 _WIDTHS = (8, 16, 32)
 
 
-def is_plain(header: Dataset, options: Mapping[str, Any]) -> bool:
-    """Whether `native_frames` reads this; `options`: Image Pixel attributes as pydicom's decoders take them."""
-    transfer_syntax = header.file_meta.TransferSyntaxUID
-    allocated, stored = options.get("bits_allocated"), options.get("bits_stored")
+def is_grey(header: Header) -> bool:
+    """Whether a header states grey values as `native_frames` reads them."""
+    allocated, stored = header.get("BitsAllocated"), header.get("BitsStored")
     return (
-        not transfer_syntax.is_encapsulated
-        and transfer_syntax.is_little_endian
-        and options["pixel_keyword"] == "PixelData"
-        and str(options.get("photometric_interpretation")).startswith("MONOCHROME")
+        header.get("SamplesPerPixel") == 1
+        and str(header.get("PhotometricInterpretation")).startswith("MONOCHROME")
         and allocated in _WIDTHS
         and isinstance(stored, int)
         and 1 <= stored <= allocated
-        and options.get("pixel_representation") in (0, 1)
+        and header.get("PixelRepresentation") in (0, 1)
     )
 
 
-def native_frames(file: BufferedReader | BytesIO, header: Dataset) -> Iterator[NDArray[Any]]:
+def expected_length(header: Header) -> int:
+    """Bytes that the frames take which `is_grey` lets pass, without padding."""
+    bits = math.prod(int(header.get(keyword)) for keyword in ("Rows", "Columns", "BitsAllocated"))
+    return frame_count(header) * bits // 8
+
+
+def native_frames(file: BufferedReader | BytesIO, header: Header) -> Iterator[NDArray[Any]]:
     """Frames (row, column) in order, in the type they are stored in; bits that are not in use do not count.
 
     Raises ReadError where the file ends early.
     """
-    rows, columns = int(header.Rows), int(header.Columns)
-    kind = np.dtype(f"<{'i' if header.PixelRepresentation else 'u'}{header.BitsAllocated // 8}")
-    unused = header.BitsAllocated - header.BitsStored
+    rows, columns, allocated = (int(header.get(keyword)) for keyword in ("Rows", "Columns", "BitsAllocated"))
+    kind = np.dtype(f"<{'i' if header.get('PixelRepresentation') else 'u'}{allocated // 8}")
+    unused = allocated - int(header.get("BitsStored"))
     for _ in range(frame_count(header)):
         frame = np.empty((rows, columns), kind)
         if file.readinto(frame.data.cast("B")) != frame.nbytes:

@@ -16,6 +16,7 @@ from dicom_node.decoding import read_header
 from dicom_node.discretion import is_uid
 from dicom_node.domain.errors import ReadError
 from dicom_node.frames import numbers
+from dicom_node.headers import Header
 from dicom_node.scratch import IN_MEMORY, Scratch
 from dicom_node.selection import (
     NO_MAJORITY,
@@ -25,8 +26,8 @@ from dicom_node.selection import (
     reasons_to_leave_out,
 )
 from dicom_node.series import Source, volumes_of_series
-from dicom_node.unreadable import explained
-from dicom_node.usable_headers import UsableHeaders, drop_undecodable, is_read
+from dicom_node.unreadable import reasoned, silent
+from dicom_node.usable_headers import UsableHeaders
 from inference.findings import Exclusion
 from inference.volume import Volume
 
@@ -66,7 +67,8 @@ def load_study(study_instance_uid: str, paths: Sequence[Path], settings: LoadSet
     says why. When no patient has more than half of the images, nothing is analysed and `headers` is empty.
     Raises StoreError when there is no room for the pixels of a study too large for memory.
     """
-    sources, exclusions = _read_headers(study_instance_uid, paths)
+    with silent():
+        sources, exclusions = _read_headers(study_instance_uid, paths)
     ours, strangers = _of_one_patient(sources)
     chosen, left_out = _choose(ours, settings)
     volumes, scratch = list[Volume](), Scratch(settings.scratch, settings.in_memory)
@@ -107,13 +109,12 @@ def _read_headers(study_instance_uid: str, paths: Sequence[Path]) -> tuple[list[
 
 
 def _read_header(path: Path) -> Source:
-    with explained("cannot be parsed as a DICOM file"):
+    with reasoned("cannot be parsed as a DICOM file"):
         try:
             encoded = read_header(path)
         except InvalidDicomError as error:
             raise ReadError("is not a DICOM file (PS3.10): it has no DICM prefix") from error
         header = encoded.header
-        drop_undecodable(header, is_read)
         return Source(
             encoded,
             sop_instance_uid=_uid(header, "SOPInstanceUID"),
@@ -123,7 +124,7 @@ def _read_header(path: Path) -> Source:
         )
 
 
-def _uid(header: Dataset, keyword: str) -> str:
+def _uid(header: Header, keyword: str) -> str:
     value = header.get(keyword)
     return str(value) if isinstance(value, str) and is_uid(value) else ""
 

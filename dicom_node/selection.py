@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
-from pydicom import Dataset, config
+from pydicom import config
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from dicom_node.domain.study import Maker
 from dicom_node.equipment import is_own
+from dicom_node.headers import Header
 
 OTHER_PATIENT = "belongs to another patient than most of this study"
 NO_MAJORITY = "is in a study of several patients, none of whom has most of the images; whose it is, a person must tell"
@@ -40,19 +42,19 @@ COMPUTED = frozenset(
 )
 
 
-def image_type(header: Dataset) -> tuple[str, ...]:
+def image_type(header: Header) -> tuple[str, ...]:
     """The values of Image Type (0008,0008), upper case and trimmed; empty when absent."""
     value = header.get("ImageType")
-    values = value if isinstance(value, MultiValue) else () if value is None else (value,)
+    values = value if isinstance(value, MultiValue | tuple) else () if value is None else (value,)
     return tuple(str(item).strip().upper() for item in values)
 
 
-def modality(header: Dataset) -> str:
+def modality(header: Header) -> str:
     """Modality (0008,0060), or what text stands there; empty when absent."""
     return str(header.get("Modality") or "")
 
 
-def is_image(header: Dataset) -> bool:
+def is_image(header: Header) -> bool:
     """Whether the SOP class is one of the standard's image storage classes, by its registered name (PS3.6 A).
 
     The name tells pictures from everything that merely has pixels: segmentations, parametric maps, dose grids.
@@ -60,44 +62,50 @@ def is_image(header: Dataset) -> bool:
     return "Image Storage" in _sop_class(header).name
 
 
-def _sop_class(header: Dataset) -> UID:
+def _sop_class(header: Header) -> UID:
     """The SOP Class UID as it stands there, valid or not."""
-    return UID(str(header.get("SOPClassUID") or ""), validation_mode=config.IGNORE)
+    return _any_uid(str(header.get("SOPClassUID") or ""))
 
 
-def is_secondary_capture(header: Dataset) -> bool:
+@lru_cache(maxsize=256)
+def _any_uid(text: str) -> UID:
+    """A study has few classes and many images."""
+    return UID(text, validation_mode=config.IGNORE)
+
+
+def is_secondary_capture(header: Header) -> bool:
     """Whether the SOP class is Secondary Capture or one of its multi-frame forms."""
     sop_class_uid = _sop_class(header)
     return sop_class_uid == SECONDARY_CAPTURE or sop_class_uid.startswith(f"{SECONDARY_CAPTURE}.")
 
 
-def _is_own(header: Dataset) -> bool:
+def _is_own(header: Header) -> bool:
     maker = Maker(*(str(header.get(keyword) or "").strip() for keyword in ("Manufacturer", "ManufacturerModelName")))
     return is_own(str(header.get("SOPInstanceUID") or ""), maker)
 
 
-def _is_localizer(header: Dataset) -> bool:
+def _is_localizer(header: Header) -> bool:
     return not LOCALIZERS.isdisjoint(image_type(header)[2:])
 
 
-def _is_computed(header: Dataset) -> bool:
+def _is_computed(header: Header) -> bool:
     technique = str(header.get("VolumeBasedCalculationTechnique") or "")
     return not COMPUTED.isdisjoint((*image_type(header)[2:], technique))
 
 
-def _is_for_processing(header: Dataset) -> bool:
+def _is_for_processing(header: Header) -> bool:
     return str(header.get("PresentationIntentType") or "").strip().upper() == "FOR PROCESSING"
 
 
 #: What leaves an image out for itself alone, first match counts.
-RULES: tuple[tuple[Callable[[Dataset], bool], str], ...] = (
+RULES: tuple[tuple[Callable[[Header], bool], str], ...] = (
     (_is_localizer, "is a localizer, made to plan other images"),
     (_is_computed, "is a computed map or projection, not an acquired image"),
     (_is_for_processing, "is raw detector data (Presentation Intent Type FOR PROCESSING), not made for reading"),
 )
 
 
-def _reason_for_itself(header: Dataset, analyse_secondary_captures: bool) -> str | None:
+def _reason_for_itself(header: Header, analyse_secondary_captures: bool) -> str | None:
     sop_class_uid = _sop_class(header)
     if _is_own(header):
         return "is a result of this node"
@@ -110,11 +118,11 @@ def _reason_for_itself(header: Dataset, analyse_secondary_captures: bool) -> str
     return next((reason for applies, reason in RULES if applies(header)), None)
 
 
-def _is_derived_secondary(header: Dataset) -> bool:
+def _is_derived_secondary(header: Header) -> bool:
     return image_type(header)[:2] == ("DERIVED", "SECONDARY") and not is_secondary_capture(header)
 
 
-def reasons_to_leave_out(headers: Sequence[Dataset], analyse_secondary_captures: bool) -> tuple[str | None, ...]:
+def reasons_to_leave_out(headers: Sequence[Header], analyse_secondary_captures: bool) -> tuple[str | None, ...]:
     r"""Why each instance of one study is not analysed, or None where it is; in the order of `headers`.
 
     Image Type DERIVED alone says little: lossy compression makes it so (PS3.3 C.7.6.1.1.5), and so do many detectors.
@@ -136,7 +144,7 @@ def reasons_to_leave_out(headers: Sequence[Dataset], analyse_secondary_captures:
     )
 
 
-def _patient(header: Dataset) -> tuple[str, str, str]:
+def _patient(header: Header) -> tuple[str, str, str]:
     """What tells one patient from another: Patient ID with its issuer, or the name where there is no ID."""
     patient_id = str(header.get("PatientID") or "").strip()
     if patient_id:
@@ -144,7 +152,7 @@ def _patient(header: Dataset) -> tuple[str, str, str]:
     return "", "", str(header.get("PatientName") or "").strip()
 
 
-def belong_to_study_patient(headers: Sequence[Dataset]) -> tuple[bool, ...]:
+def belong_to_study_patient(headers: Sequence[Header]) -> tuple[bool, ...]:
     """Whether each instance is of the patient to whom more than half of the study's images belong.
 
     With several patients and no such majority nobody can say whose study this is: all are False.

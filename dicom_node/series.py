@@ -8,13 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from pydicom import Dataset
-
 from dicom_node.assembling import Assembly
 from dicom_node.decoding import Encoded, decode, is_bytes, refuse_unreadable
 from dicom_node.discretion import names_patient
 from dicom_node.domain.errors import ReadError
 from dicom_node.frames import FrameHeader, frame_headers, is_slice_without_place, stack_frames
+from dicom_node.headers import Header
 from dicom_node.scratch import Scratch
 from dicom_node.stacks import Stack, StackFrame, split_into_stacks
 from dicom_node.unreadable import explained, reasoned, silent
@@ -38,8 +37,8 @@ class Source:
     study_instance_uid: str
 
     @property
-    def header(self) -> Dataset:
-        """Without pixels, with its file meta information."""
+    def header(self) -> Header:
+        """Without pixels."""
         return self.encoded.header
 
     def excluded(self, reason: str, *, is_loss: bool = False) -> Exclusion:
@@ -72,7 +71,8 @@ def volumes_of_series(
 
     How the others stack may depend on one that breaks while it is decoded: then they are stacked again without it.
     """
-    instances, exclusions = _instances(sources)
+    with silent():
+        instances, exclusions = _instances(sources)
     while True:
         placed, without_place = _placed(instances)
         stacks = split_into_stacks([frame for instance in placed for frame in instance.frames]) if placed else ()
@@ -87,7 +87,7 @@ def _instances(sources: Sequence[Source]) -> tuple[list[_Instance], list[Exclusi
     instances, exclusions = [], []
     for source in sources:
         try:
-            with explained("has attributes that cannot be made sense of"):
+            with reasoned("has attributes that cannot be made sense of"):
                 refuse_unreadable(source.header)
                 headers = frame_headers(source.header)
                 instances.append(_Instance(source, headers, stack_frames(source.header, headers)))
@@ -164,12 +164,13 @@ def _decode_all(instances: Sequence[_Instance], places: _Places, threads: int) -
 def _why_broken(instance: _Instance, places: _Places) -> str:
     """Decode one instance, frame by frame; why that failed, or nothing."""
     problem = "has pixel data that cannot be decoded as its header says"
-    pictures = decode(instance.source.encoded, instance.headers)
+    destinations = [places[frame.reference] for frame in instance.frames]
+    rooms = [assembly.room(place) for assembly, place in destinations]
+    pictures = decode(instance.source.encoded, instance.headers, rooms)
     try:
-        for frame in instance.frames:
+        for assembly, place in destinations:
             with reasoned(problem):
                 picture = next(pictures)
-            assembly, place = places[frame.reference]
             assembly.put(place, picture)
         with reasoned(problem):  # to the end, where more frames than stated show
             next(pictures, None)
@@ -178,7 +179,7 @@ def _why_broken(instance: _Instance, places: _Places) -> str:
     return ""
 
 
-def _told(header: Dataset, keyword: str) -> str:
+def _told(header: Header, keyword: str) -> str:
     """What a header says of an image, as it may stand in a reason; where it names the patient it says nothing."""
     text = str(header.get(keyword) or "").strip()
     return "" if names_patient(text, header) else text

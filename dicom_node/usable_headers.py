@@ -14,26 +14,25 @@ from pydicom.datadict import tag_for_keyword
 
 from dicom_node.discretion import IDENTIFYING
 from dicom_node.frames import SPACINGS, TRAITS
+from dicom_node.headers import Header, parsed
 from dicom_node.unreadable import UNREADABLE, silent
 
 #: Groups that are read for their pixels, as a whole: Image Presentation and Pixel Data.
 _PIXEL_GROUPS = (0x0028, 0x7FE0)
 #: What reading looks at in other groups: whose it is, what it shows, where it lies, what tells frames apart.
-READ = frozenset(
-    tag_for_keyword(keyword)
-    for keyword in (
-        *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SpecificCharacterSet"),
-        *("PatientName", *IDENTIFYING, "Manufacturer", "ManufacturerModelName", "PresentationIntentType"),
-        *("ImageType", "VolumeBasedCalculationTechnique", "Modality", "BodyPartExamined", "SeriesNumber"),
-        *("InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", *SPACINGS, *TRAITS),
-        *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-    )
+READ_KEYWORDS = (
+    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SpecificCharacterSet"),
+    *("PatientName", *IDENTIFYING, "Manufacturer", "ManufacturerModelName", "PresentationIntentType"),
+    *("ImageType", "VolumeBasedCalculationTechnique", "Modality", "BodyPartExamined", "SeriesNumber"),
+    *("InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient", *SPACINGS, *TRAITS),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
+_READ = frozenset(tag_for_keyword(keyword) for keyword in READ_KEYWORDS)
 
 
 def is_read(tag: int) -> bool:
     """Whether reading a study looks at this element."""
-    return tag >> 16 in _PIXEL_GROUPS or tag in READ
+    return tag >> 16 in _PIXEL_GROUPS or tag in _READ
 
 
 def drop_undecodable(header: Dataset, wanted: Callable[[int], bool] = lambda _tag: True) -> None:
@@ -50,19 +49,20 @@ def drop_undecodable(header: Dataset, wanted: Callable[[int], bool] = lambda _ta
 
 
 class UsableHeaders(Mapping[str, Dataset]):
-    """Headers by SOP Instance UID, each made usable as a whole when it is first asked for."""
+    """Headers by SOP Instance UID, each parsed and made usable as a whole when it is first asked for."""
 
-    def __init__(self, headers: Mapping[str, Dataset]) -> None:
+    def __init__(self, headers: Mapping[str, Header]) -> None:
         """Of each header what reading looks at has been made usable."""
-        self._headers = headers
+        self._headers = dict(headers)
         self._usable: set[str] = set()
 
     def __getitem__(self, sop_instance_uid: str) -> Dataset:
         """The header; none of its elements raises. Raises KeyError for another instance."""
-        header = self._headers[sop_instance_uid]
+        header = parsed(self._headers[sop_instance_uid])
         if sop_instance_uid not in self._usable:
             with silent():
                 drop_undecodable(header)
+            self._headers[sop_instance_uid] = header
             self._usable.add(sop_instance_uid)
         return header
 

@@ -337,7 +337,7 @@ def test_unknown_compression_is_named(numbers_of):
 
 def picture(*values, window=None):
     """One row of grey values."""
-    return Picture(np.array([values], dtype=np.float32), window)
+    return Picture(np.array([values], dtype=np.float32), window, is_padded=bool(np.isnan(values).any()))
 
 
 def assemble(pictures, *, is_inverse):
@@ -355,6 +355,26 @@ def test_padding_takes_the_smallest_value_after_reflection():
     assert plain.tolist() == [[[2, 5, 9]], [[2, 3, 2]]]
     reflected, _ = assemble([picture(NAN, 5, 9)], is_inverse=True)
     assert reflected.tolist() == [[[5, 9, 5]]]  # 5 + 9 - value
+
+
+def test_a_picture_decoded_at_its_place_is_the_same():
+    """In a stack in memory nothing is copied; padding, inverse values and the bounds of all are as elsewhere."""
+    pictures = [picture(NAN, 5, 9), picture(2, 3, 7)]
+    for is_inverse in (False, True):
+        assembly = Assembly(np.empty((2, 1, 3), np.float32), is_inverse=is_inverse)
+        for place, each in enumerate(pictures):
+            room = assembly.room(place)
+            room[...] = each.pixels
+            assembly.put(place, Picture(room, None, each.is_padded))
+        assert assembly.finished()[0].tolist() == assemble(pictures, is_inverse=is_inverse)[0].tolist()
+
+
+@pytest.mark.parametrize("rescale", [("1e39", "0"), ("1", "-1e39")])
+def test_a_rescale_beyond_all_pixels_is_refused(numbers_of, rescale):
+    """Zero times infinity would be no number."""
+    slope, intercept = rescale
+    with pytest.raises(ReadError, match="Rescale"):
+        numbers_of(image(np.zeros((2, 2), np.uint16), RescaleSlope=slope, RescaleIntercept=intercept))
 
 
 def test_monochrome1_reflects_about_the_window():

@@ -362,7 +362,8 @@ def test_reading_looks_only_where_it_has_cleared(tmp_path, datasets, monkeypatch
     for path, dataset in zip(paths, datasets, strict=True):
         path.write_bytes(encoded(dataset))
     monkeypatch.setattr("dicom_node.usable_headers.drop_undecodable", lambda *_: None)
-    monkeypatch.setattr("dicom_node.reader.drop_undecodable", lambda *_: None)
+    monkeypatch.setattr("dicom_node.decoding.drop_undecodable", lambda *_: None)
+    monkeypatch.setattr("dicom_node.decoding.plain_file", lambda _: None)  # which converts nothing by pydicom
     monkeypatch.setattr("pydicom.dataset.convert_raw_data_element", noted)
     study = load_study(STUDY, paths, LoadSettings())
     assert study.volumes

@@ -158,3 +158,14 @@ def test_training_and_inference_prepare_alike(monkeypatch, shape, asked):
     slice_by_slice, _ = prepare(pixels, window, preparation)
     assert torch.equal(standardise(square, preparation), at_once)
     assert torch.equal(at_once, slice_by_slice)
+
+
+def test_a_long_stack_is_prepared_as_its_slices_are(monkeypatch):
+    """How many are worked on together changes no value, and each has its place."""
+    pixels = np.random.default_rng(3).normal(100, 30, (7, 40, 30)).astype(np.float32)
+    whole, placement = prepare(pixels, Window(100, 90), PLAIN.model_copy(update={"edges": True, "use_window": True}))
+    monkeypatch.setattr("inference.transforms._VALUES_IN_CACHE", 3000)
+    for stack in (pixels, np.repeat(pixels[..., None], 3, -1)):
+        pieces, same = prepare(stack, Window(100, 90), PLAIN.model_copy(update={"edges": True, "use_window": True}))
+        assert pieces.numpy() == pytest.approx(whole.numpy(), abs=1e-5)
+        assert (same, pieces.shape) == (placement, (7, 2, 64, 64))
