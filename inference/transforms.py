@@ -71,9 +71,14 @@ def _at_hand(pixels: Pixels) -> Pixels:
     return pixels @ LUMA if isinstance(pixels, np.ndarray) and pixels.ndim == 4 else pixels
 
 
-def _parts(pixels: Pixels) -> Iterator[NDArray[np.float32]]:
-    """A stack as grey (slices, row, column), so many slices at a time that they take little memory."""
-    at_once = max(1, _VALUES_AT_ONCE // math.prod(pixels.shape[1:]))
+def _slices_at_once(pixels: Pixels) -> int:
+    """So many that they take little memory."""
+    return max(1, _VALUES_AT_ONCE // math.prod(pixels.shape[1:]))
+
+
+def _parts(pixels: Pixels, step: int = 0) -> Iterator[NDArray[np.float32]]:
+    """A stack as grey (slices, row, column), `step` slices at a time; 0: so many that they take little memory."""
+    at_once = step or _slices_at_once(pixels)
     for first in range(0, len(pixels), at_once):
         some = pixels[first : first + at_once]
         yield some @ LUMA if pixels.ndim == 4 else some
@@ -149,10 +154,29 @@ def prepare(pixels: Pixels, window: Window | None, preparation: Preparation) -> 
 
     Of a long stack some slices at a time, so that only what comes out is in memory as a whole.
     """
+    squares = list(_squares(pixels, window, preparation, _slices_at_once(pixels)))
+    return (squares[0] if len(squares) == 1 else torch.cat(squares)), placement_of(pixels, preparation)
+
+
+def prepared(pixels: Pixels, window: Window | None, preparation: Preparation, at_once: int) -> Iterator[Tensor]:
+    """As `prepare`, in batches of `at_once` slices, the last one with what is left. Of a long stack only some batches
+    are in memory at a time; what becomes of a slice does not depend on its company."""
+    in_square = preparation.channels * preparation.size**2
+    step = max(at_once, min(_slices_at_once(pixels), _VALUES_AT_ONCE // in_square) // at_once * at_once)
+    for squares in _squares(pixels, window, preparation, step):
+        yield from squares.split(at_once)
+
+
+def placement_of(pixels: Pixels, preparation: Preparation) -> Placement:
+    """Where a stack's grid lies in the network's squares."""
+    rows, columns = pixels.shape[1:3]
+    return Placement(rows, columns, preparation.size)
+
+
+def _squares(pixels: Pixels, window: Window | None, preparation: Preparation, step: int) -> Iterator[Tensor]:
+    """(slice, channels, size, size) of `step` slices at a time."""
     pixels = _at_hand(pixels)
     between_which = _range(pixels, window, preparation)
-    squares = []
-    for part in _parts(pixels):
-        square, placement = place(_unit(part, between_which, preparation), preparation.size)
-        squares.append(standardise(square, preparation))
-    return (squares[0] if len(squares) == 1 else torch.cat(squares)), placement
+    for part in _parts(pixels, step):
+        square, _ = place(_unit(part, between_which, preparation), preparation.size)
+        yield standardise(square, preparation)
