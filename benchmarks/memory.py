@@ -142,7 +142,7 @@ def _gigabytes(line: str) -> float:
     return next(float(each.split()[1]) for each in status.splitlines() if each.startswith(line)) * 1024 / 1e9
 
 
-def _measured(name: str, write: Callable[[Path], None], told: dict[str, str]) -> float:
+def _measured(name: str, write: Callable[[Path], None], config: Path, told: dict[str, str]) -> float:
     """The peak of one study in GB."""
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
@@ -150,7 +150,7 @@ def _measured(name: str, write: Callable[[Path], None], told: dict[str, str]) ->
         images.mkdir()
         write(images)
         ours, theirs = context.Pipe()
-        process = context.Process(target=_analyse, args=(images, _settings(Path(folder)), theirs))
+        process = context.Process(target=_analyse, args=(images, config, theirs))
         process.start()
         theirs.close()
         peak, told[name] = ours.recv()
@@ -179,8 +179,10 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=256, help="of a slice of the MR, in pixels")
     wanted, on = parser.parse_args(), machine()
     told: dict[str, str] = {}
-    cases = {name: partial(_measured, name, write, told) for name, write in _cases(wanted)}
-    figures = in_rounds(cases, wanted.rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        config = _settings(Path(folder))
+        cases = {name: partial(_measured, name, write, config, told) for name, write in _cases(wanted)}
+        figures = in_rounds(cases, wanted.rounds)
     ratios = [
         Ratio(f"{name} ({told[name]}): {_GOAL_GB:g} GB / peak", _GOAL_GB / figure.median, 1.0)
         for name, figure in figures.items()

@@ -1,5 +1,7 @@
 """Components found part by part are those that a look at the whole stack finds."""
 
+import weakref
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,6 +54,22 @@ def test_an_empty_slice_parts():
     scores[0] = scores[2] = 0.9
     one, other = components([scores], scores.shape, 0.5, 1)
     assert (one.mask.slice_extent, other.mask.slice_extent) == ((0, 0), (2, 2))
+
+
+def test_parts_may_go_when_they_were_looked_at():
+    """A long stack's scores are never in memory as a whole."""
+    seen = []
+
+    def parts():
+        for number in range(5):
+            assert all(each() is None for each in seen[:-1])
+            part = np.full((2, 4, 4), number % 2, np.float32)
+            seen.append(weakref.ref(part))
+            yield part
+            del part
+
+    assert len(components(parts(), (10, 4, 4), 0.5, 1)) == 2
+    assert len(seen) == 5
 
 
 def test_nothing_is_found_in_nothing():
