@@ -6,7 +6,7 @@ neighbouring slices that touch belong to one component.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -59,8 +59,8 @@ def components(
 ) -> tuple[Component, ...]:
     """Those of at least `smallest` voxels above `threshold`, the largest first; of equal ones that which begins first.
 
-    `scores` are parts (slice, row, column) of a stack of `shape`, from its first slice on. What is kept takes four
-    bytes for each voxel above the threshold, and a bit for each other one on its slice.
+    `scores` are parts (slice, row, column) of a stack of `shape`, from its first slice on. It takes ten bytes at most
+    for each voxel above the threshold, and a bit for each other one on its slice.
     """
     layers = _layers(scores, threshold)
     owner = _owners(layers)
@@ -69,16 +69,16 @@ def components(
         counts = np.bincount(owner[layer.islands()])
         sizes[: len(counts)] += counts
     large = [int(number) for number in np.flatnonzero(sizes) if sizes[number] >= smallest]
-    parts: dict[int, list[tuple[Patch, NDArray[np.float32]]]] = {
-        number: [] for number in sorted(large, key=lambda number: (-sizes[number], number))
-    }
-    for layer in layers:
-        for number, patch, values in _owned(layer, owner):
-            if number in parts:
-                parts[number].append((patch, values))
+    patches: dict[int, list[Patch]] = {number: [] for number in sorted(large, key=lambda each: (-sizes[each], each))}
+    values: dict[int, list[NDArray[np.float32]]] = {number: [] for number in patches}
+    layers.reverse()
+    while layers:  # the scores move, so that they are not in memory twice
+        for number, patch, own in _owned(layers.pop(), owner, patches.keys()):
+            patches[number].append(patch)
+            values[number].append(own)
     return tuple(
-        Component(Mask(shape, tuple(patch for patch, _ in own)), float(np.concatenate([v for _, v in own]).mean()))
-        for own in parts.values()
+        Component(Mask(shape, tuple(found)), float(np.concatenate(values.pop(number)).mean()))
+        for number, found in patches.items()
     )
 
 
@@ -97,7 +97,7 @@ def _layers(scores: Iterable[NDArray[np.float32]], threshold: float) -> list[_La
 def _owners(layers: Sequence[_Layer]) -> NDArray[np.int64]:
     """Of each island the first one of its component."""
     pairs = [np.zeros((2, 0), np.int64), *(_touching(one, other) for one, other in pairwise(layers))]
-    count = layers[-1].first_island + int(np.ptp(layers[-1].islands())) + 1 if layers else 0
+    count = int(layers[-1].islands().max()) + 1 if layers else 0
     one, other = np.concatenate(pairs, axis=1)
     graph = coo_array((np.ones(len(one), np.bool_), (one, other)), shape=(count, count))
     _, numbers = connected_components(graph, directed=False)
@@ -117,10 +117,12 @@ def _touching(one: _Layer, other: _Layer) -> NDArray[np.int64]:
     return np.stack([islands, numbers[first][joint[where] - 1]])
 
 
-def _owned(layer: _Layer, owner: NDArray[np.int64]) -> Iterator[tuple[int, Patch, NDArray[np.float32]]]:
-    """The components on a layer: number, voxels with scores in 255ths, scores."""
+def _owned(
+    layer: _Layer, owner: NDArray[np.int64], wanted: Collection[int]
+) -> Iterator[tuple[int, Patch, NDArray[np.float32]]]:
+    """Those of the wanted components that are on a layer: number, voxels with scores in 255ths, scores."""
     inside, owners = layer.inside, owner[layer.islands()]
-    for number in np.unique(owners):
+    for number in (each for each in np.unique(owners) if each in wanted):
         own, values = np.zeros(layer.shape, np.bool_), layer.scores[owners == number]
         own[inside] = owners == number
         levels = np.zeros(layer.shape, np.uint8)

@@ -103,7 +103,8 @@ class Segmenter(_Ready):
         placement = placement_of(volume.pixels, self.package.card.preparation)
         for some in self._batches(volume):
             with torch.inference_mode():
-                yield placement.restore(_finite(self.network(some)[:, 0].sigmoid())).numpy()
+                scores = placement.restore(_finite(self.network(some)[:, 0].sigmoid())).numpy()
+            yield scores  # outside: who takes them is not in that mode
 
 
 class Detector(_Ready):
