@@ -22,6 +22,8 @@ from inference.volume import Pixels, Window
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 #: Values of a stack that are worked on at a time: 128 MB as float32.
 _VALUES_AT_ONCE = 1 << 25
+#: The same of what is asked about batch by batch, of which there are five copies on the way: 16 MB.
+_VALUES_OF_BATCHES = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +163,8 @@ def prepare(pixels: Pixels, window: Window | None, preparation: Preparation) -> 
 def prepared(pixels: Pixels, window: Window | None, preparation: Preparation, at_once: int) -> Iterator[Tensor]:
     """As `prepare`, in batches of `at_once` slices, the last one with what is left. Of a long stack only some batches
     are in memory at a time; what becomes of a slice does not depend on its company."""
-    in_square = preparation.channels * preparation.size**2
-    step = max(at_once, min(_slices_at_once(pixels), _VALUES_AT_ONCE // in_square) // at_once * at_once)
+    largest = max(math.prod(pixels.shape[1:]), preparation.channels * preparation.size**2)
+    step = max(1, _VALUES_OF_BATCHES // largest // at_once) * at_once
     for squares in _squares(pixels, window, preparation, step):
         yield from squares.split(at_once)
 

@@ -135,14 +135,14 @@ def test_batches_of_a_long_stack_are_those_of_a_short_one(monkeypatch):
     """Whatever is in memory at a time: a network is asked in full batches, and the last one has the rest."""
     pixels, preparation = np.zeros((23, 10, 10), np.float32), Preparation(size=4, use_window=False)
     sizes = [len(batch) for batch in prepared(pixels, None, preparation, 4)]
-    monkeypatch.setattr("inference.transforms._VALUES_AT_ONCE", 1000)  # ten slices
+    monkeypatch.setattr("inference.transforms._VALUES_OF_BATCHES", 1000)  # ten slices
     assert [len(batch) for batch in prepared(pixels, None, preparation, 4)] == sizes == [4] * 5 + [3]
 
 
 @pytest.mark.parametrize(("side", "size"), [(40, 4), (4, 40)])
 def test_only_some_of_a_long_stack_is_in_memory(monkeypatch, side, size):
     """Bounded by what goes in, and by what comes out where that is larger."""
-    monkeypatch.setattr("inference.transforms._VALUES_AT_ONCE", 3 * 40 * 40)
+    monkeypatch.setattr("inference.transforms._VALUES_OF_BATCHES", 3 * 40 * 40)
     preparation, placed = Preparation(size=size, use_window=False), []
     monkeypatch.setattr("inference.transforms.place", lambda unit, size: placed.append(len(unit)) or place(unit, size))
     assert len(list(prepared(np.zeros((7, side, side), np.float32), None, preparation, 1))) == 7
