@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from inference.findings import Agreement, Analysis, Outcome, Region, Segment, StageRun, VolumeAnalysis
@@ -129,14 +128,9 @@ def _finding(segment: Segment) -> FindingSummary:
         number=segment.number,
         score=round(segment.mean_score, 4),
         slices=segment.slice_extent,
-        bounds=_bounds(segment),
+        bounds=segment.mask.bounds,
         measurements={str(m.quantity): round(m.value, 3) for m in segment.measurements},
     )
-
-
-def _bounds(segment: Segment) -> tuple[float, float, float, float]:
-    rows, columns = (np.flatnonzero(segment.mask.any(axis=axes)) for axes in ((0, 2), (0, 1)))
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
 def _boxed(region: Region, number: int) -> FindingSummary:

@@ -101,7 +101,7 @@ def _segment(stage: Stage, asked: _Asked, model: Segmenter) -> StageRun:
     card, volume = model.package.card, asked.volume
     _check_plane(card, volume)
     (name,) = card.questions[stage.question]
-    found = lesions(volume, model.scores(volume), name, card.operating_point)
+    found = lesions(volume, model.score_parts(volume), name, card.operating_point)
     return StageRun(stage.name, stage.task, Outcome.COMPLETE, algorithm=model.package.algorithm, segments=found)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from inference.cascade import Shelf
 from inference.findings import HeatMap, StageRun
 from inference.models import Classifier, Detector, Model, Segmenter
 from inference.stages import Cascade
-from inference.transforms import Placement, prepare
+from inference.transforms import Placement, placement_of, prepared
 from inference.volume import Volume
 
 GRAD_CAM, GRAD_CAM_PP, SCORE_MAP = "Grad-CAM", "Grad-CAM++", "score map"
@@ -74,8 +75,14 @@ def _of_run(run: StageRun, question: str, model: Model, volume: Volume) -> Itera
             yield _by_gradient(run.stage, best.label, best.slice_index, question, model, volume)
         case Segmenter() if run.segments:
             largest = run.segments[0]
-            chosen = int(largest.mask.sum((1, 2)).argmax())
-            yield HeatMap(run.stage, largest.label, chosen, SCORE_MAP, model.scores(volume)[chosen])
+            chosen = largest.mask.largest_slice
+            yield HeatMap(run.stage, largest.label, chosen, SCORE_MAP, _scores_on(chosen, model, volume))
+
+
+def _scores_on(slice_index: int, model: Segmenter, volume: Volume) -> NDArray[np.float32]:
+    """Of one slice, in the company in which the network saw it."""
+    scores: NDArray[np.float32] = next(islice(chain.from_iterable(model.score_parts(volume)), slice_index, None))
+    return scores.copy()
 
 
 def _by_gradient(
@@ -87,8 +94,9 @@ def _by_gradient(
     if network is None or not known:
         reason = f"{card.name} runs as {card.architecture or card.file}, whose gradients are not known"
         return HeatMap(stage, label, slice_index, method, None, reason)
-    pictures, placement = prepare(volume.pixels, volume.window, card.preparation)
-    square, number = pictures[[slice_index]].clone(), card.questions[question].index(label)
+    squares = prepared(volume.pixels, volume.window, card.preparation, 1)
+    square, number = next(islice(squares, slice_index, None)), card.questions[question].index(label)
+    placement = placement_of(volume.pixels, card.preparation)
     layer = _LAYERS.get(card.architecture) or _scale_of_best(network, square, number)
     heat = _class_activation(_OneAnswer(copy.deepcopy(network), question), layer, method, square, number)
     return HeatMap(stage, label, slice_index, method, _on_grid(heat, placement, card.preparation.size))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.volume import Volume
+from inference.voxels import Mask
 
 
 class Task(StrEnum):
@@ -137,22 +138,19 @@ class Region:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """One lesion as voxels: `mask` is bool (slice, row, column) on the volume's own grid."""
+    """One lesion as voxels on the volume's own grid, with their scores where there are any."""
 
     label: str
     #: 1-based, largest first, unique within its stage run; with the label it names the lesion for a reader.
     number: int
-    mask: NDArray[np.bool_]
+    mask: Mask
     mean_score: float
     measurements: tuple[Measurement, ...] = ()
-    #: Scores of the whole volume in 255ths (slice, row, column), one array for all lesions of a stage run.
-    scores: NDArray[np.uint8] | None = None
 
     @property
     def slice_extent(self) -> tuple[int, int]:
         """First and last slice of the mask, both included."""
-        slices = np.flatnonzero(self.mask.any((1, 2)))
-        return int(slices[0]), int(slices[-1])
+        return self.mask.slice_extent
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects, label
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import cdist
 
 from inference.cards import OperatingPoint
+from inference.components import components
 from inference.findings import Classification, Measurement, Quantity, Region, Segment
 from inference.volume import Volume
+from inference.voxels import Mask
 
-#: Voxels that touch at a corner belong to one lesion.
-_CONNECTIVITY = np.ones((3, 3, 3), np.int8)
 _PLANES = ("sagittal", "coronal", "axial")
 
 
@@ -70,15 +69,15 @@ def axes_mm(mask: NDArray[np.bool_], spacing_mm: tuple[float, float]) -> tuple[f
     return long, float(across.max() - across.min())
 
 
-def _measure(volume: Volume, mask: NDArray[np.bool_]) -> tuple[Measurement, ...]:
+def _measure(volume: Volume, mask: Mask) -> tuple[Measurement, ...]:
     """What the source's geometry allows to measure."""
     measurements = []
     voxel = volume.voxel_volume_mm3
     if voxel is not None:
-        measurements.append(Measurement(Quantity.VOLUME_ML, float(mask.sum()) * voxel / 1000))
+        measurements.append(Measurement(Quantity.VOLUME_ML, float(mask.count) * voxel / 1000))
     if volume.pixel_spacing_mm is not None:
-        largest = int(mask.sum((1, 2)).argmax())
-        long, short = axes_mm(mask[largest], volume.pixel_spacing_mm)
+        largest = mask.largest_slice
+        long, short = axes_mm(mask.on(largest), volume.pixel_spacing_mm)
         measurements.append(Measurement(Quantity.LONG_AXIS_MM, long, largest))
         measurements.append(Measurement(Quantity.SHORT_AXIS_MM, short, largest))
     return tuple(measurements)
@@ -127,19 +126,15 @@ def track(boxes: Sequence[Region], at_least: float = 0.7) -> tuple[Region, ...]:
     return tuple(sorted(best, key=lambda box: -box.score))
 
 
-def lesions(volume: Volume, scores: NDArray[np.float32], name: str, point: OperatingPoint) -> tuple[Segment, ...]:
-    """Connected components of scores (slice, row, column) above the threshold, small ones dropped, largest first."""
-    components, _ = label(scores > point.threshold, _CONNECTIVITY)
+def lesions(
+    volume: Volume, scores: Iterable[NDArray[np.float32]], name: str, point: OperatingPoint
+) -> tuple[Segment, ...]:
+    """Connected components of scores above the threshold, small ones dropped, largest first. `scores` gives those of
+    the whole volume in parts (slice, row, column), from the first slice on."""
     voxel = volume.voxel_volume_mm3
     smallest = point.minimum_pixels if voxel is None else point.minimum_volume_ml * 1000 / voxel
-    sizes = np.bincount(components.ravel())
-    boxes = find_objects(components)
-    keep = sorted(
-        (i for i in range(1, len(sizes)) if sizes[i] >= smallest), key=lambda i: (-sizes[i], boxes[i - 1][0].start)
+    found = components(scores, volume.shape, point.threshold, smallest)
+    return tuple(
+        Segment(name, number, each.mask, each.mean_score, _measure(volume, each.mask))
+        for number, each in enumerate(found, start=1)
     )
-    levels = (scores * 255).round().astype(np.uint8) if keep else None
-    found = []
-    for number, component in enumerate(keep, start=1):
-        mask = components == component
-        found.append(Segment(name, number, mask, float(scores[mask].mean()), _measure(volume, mask), levels))
-    return tuple(found)

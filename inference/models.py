@@ -25,8 +25,8 @@ from inference.gpu import GpuNetwork, gpu_network
 from inference.interpret import classification, slices_to_show
 from inference.registry import BrokenPackage, Package
 from inference.remembering import Memory, RememberingNetwork
-from inference.transforms import Placement, prepare
-from inference.volume import Volume
+from inference.transforms import Placement, placement_of, prepared
+from inference.volume import Volume, first_slices
 from inference.weights_file import load_weights
 
 _LOGGER = logging.getLogger(__name__)
@@ -57,9 +57,9 @@ class _Ready:
         """Not the memory it may be asked through."""
         return self.network.network if isinstance(self.network, RememberingNetwork) else self.network
 
-    def _parts(self, pictures: Tensor) -> Iterator[Tensor]:
-        """As many pictures at once as the network takes."""
-        for part in pictures.split(self.at_once):
+    def _batches(self, volume: Volume) -> Iterator[Tensor]:
+        """A volume's slices as the network takes them, as many at once as it takes."""
+        for part in prepared(volume.pixels, volume.window, self.package.card.preparation, self.at_once):
             yield part.contiguous(memory_format=torch.channels_last)
 
     @cached_property
@@ -76,10 +76,12 @@ class Classifier(_Ready):
     def answers(self, volume: Volume) -> dict[str, Classification]:
         """The best class per question, from several slices of the volume."""
         card, slices = self.package.card, slices_to_show(volume.shape[0])
-        pictures, _ = prepare(volume.pixels[list(slices)], volume.window, card.preparation)
+        shown = replace(
+            volume, pixels=volume.pixels[list(slices)], frames=tuple(volume.frames[index] for index in slices)
+        )
         parts: dict[str, list[Tensor]] = {question: [] for question in card.questions}
         with torch.inference_mode():
-            for some in self._parts(pictures):
+            for some in self._batches(shown):
                 for question, logits in self.network(some).items():
                     temperature = card.operating_point.temperature.get(question, 1.0)
                     parts[question].append(_finite((logits / temperature).softmax(1)))
@@ -94,13 +96,15 @@ class Segmenter(_Ready):
 
     def scores(self, volume: Volume) -> NDArray[np.float32]:
         """Scores 0..1 (slice, row, column) on the volume's own grid."""
-        pictures, placement = prepare(volume.pixels, volume.window, self.package.card.preparation)
-        parts = []
-        with torch.inference_mode():
-            for some in self._parts(pictures):
-                logits = self.network(some)
-                parts.append(placement.restore(_finite(logits[:, 0].sigmoid())))
-        return torch.cat(parts).numpy()
+        return np.concatenate(list(self.score_parts(volume)))
+
+    def score_parts(self, volume: Volume) -> Iterator[NDArray[np.float32]]:
+        """The same in parts, as many slices as the network takes at once, from the first slice on."""
+        placement = placement_of(volume.pixels, self.package.card.preparation)
+        for some in self._batches(volume):
+            with torch.inference_mode():
+                scores = placement.restore(_finite(self.network(some)[:, 0].sigmoid())).numpy()
+            yield scores  # outside: who takes them is not in that mode
 
 
 class Detector(_Ready):
@@ -112,11 +116,11 @@ class Detector(_Ready):
         card = self.package.card
         chosen = {} if threshold is None else {"threshold": threshold}
         point = card.operating_point.model_copy(update=chosen)
-        pictures, placement = prepare(volume.pixels, volume.window, card.preparation)
+        placement = placement_of(volume.pixels, card.preparation)
         (classes,) = card.questions.values()
         found, numbers = [], count()
         with torch.inference_mode():
-            for some in self._parts(pictures):
+            for some in self._batches(volume):
                 answer, *_ = self.network(some)
                 for candidates in _finite(answer):
                     found += regions(candidates, classes, next(numbers), placement, point)
@@ -253,7 +257,7 @@ def _shape(card: Card, classes: int) -> tuple[int, ...]:
 def whole_batches(volume: Volume, at_once: int) -> Volume | None:
     """As many slices, from the first on, as are asked about in full batches of `at_once`; more slices change none."""
     count = volume.shape[0] - volume.shape[0] % at_once
-    return replace(volume, pixels=volume.pixels[:count], frames=volume.frames[:count]) if count else None
+    return replace(volume, pixels=first_slices(volume.pixels, count), frames=volume.frames[:count]) if count else None
 
 
 def load_all(

@@ -153,11 +153,31 @@ def prepare(pixels: Pixels, window: Window | None, preparation: Preparation) -> 
     Of a long stack some slices at a time, so that only what comes out is in memory as a whole.
     """
     pixels = _at_hand(pixels)
+    squares = _squares(pixels, _range(pixels, window, preparation), preparation)
+    return squares, placement_of(pixels, preparation)
+
+
+def prepared(pixels: Pixels, window: Window | None, preparation: Preparation, at_once: int) -> Iterator[Tensor]:
+    """As `prepare`, in batches of `at_once` slices, the last one with what is left. Of a long stack only one batch is
+    in memory at a time; what becomes of a slice does not depend on its company."""
+    pixels = _at_hand(pixels)
     between_which = _range(pixels, window, preparation)
-    first, placement = 0, Placement(pixels.shape[1], pixels.shape[2], preparation.size)
+    for first in range(0, len(pixels), at_once):
+        yield _squares(pixels[first : first + at_once], between_which, preparation)
+
+
+def placement_of(pixels: Pixels, preparation: Preparation) -> Placement:
+    """Where a stack's grid lies in the network's squares."""
+    rows, columns = pixels.shape[1:3]
+    return Placement(rows, columns, preparation.size)
+
+
+def _squares(pixels: Pixels, between_which: tuple[float, float], preparation: Preparation) -> Tensor:
+    """(slice, channels, size, size) of all slices, some at a time."""
+    first = 0
     pictures = torch.empty((len(pixels), preparation.channels, preparation.size, preparation.size))
     for part in _parts(pixels, _VALUES_IN_CACHE):
         square, _ = place(_unit(part, between_which, preparation), preparation.size)
         pictures[first : first + len(part)] = standardise(square, preparation)
         first += len(part)
-    return pictures, placement
+    return pictures

@@ -38,6 +38,38 @@ class StoredPixels(Protocol):
 Pixels = NDArray[np.float32] | StoredPixels
 
 
+def first_slices(pixels: Pixels, count: int) -> Pixels:
+    """The beginning of a stack; what is not in memory stays there."""
+    return pixels[:count] if isinstance(pixels, np.ndarray) else _Beginning(pixels, count)
+
+
+class _Beginning:
+    """The first slices of stored pixels, themselves as stored pixels are."""
+
+    def __init__(self, whole: StoredPixels, count: int) -> None:
+        self._whole = whole
+        self._slices = range(count)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self), *self._whole.shape[1:]
+
+    @property
+    def ndim(self) -> int:
+        return self._whole.ndim
+
+    def __len__(self) -> int:
+        return len(self._slices)
+
+    def __getitem__(self, which: int | slice | Sequence[int], /) -> NDArray[np.float32]:
+        if isinstance(which, slice):
+            return self._whole[self._slices[which]]
+        return self._whole[self._slices[which] if isinstance(which, int) else [self._slices[each] for each in which]]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[np.float32]:
+        return np.asarray(self[:], dtype, copy=copy)
+
+
 @dataclass(frozen=True, slots=True)
 class FrameReference:
     """The one source frame that a slice was read from."""

@@ -22,6 +22,7 @@ from inference.findings import (
     VolumeAnalysis,
 )
 from inference.volume import FrameReference, Volume
+from inference.voxels import together
 from sr_writer import codes
 from sr_writer.colour import COLOURS, Colour, colour_of
 from sr_writer.inheritance import classified_region, numbers_of, stated_frame_of_reference
@@ -141,17 +142,16 @@ def _together(lesions: Sequence[DescribedFinding]) -> tuple[DescribedFinding, ..
 def _merged(members: Sequence[DescribedFinding]) -> DescribedFinding:
     """Voxels of all, and the sum of their volumes."""
     sources = [each.source for each in members if isinstance(each.source, Segment)]
-    sizes = [int(each.mask.sum()) for each in sources]
+    sizes = [each.mask.count for each in sources]
     volumes = [m.value for each in sources for m in each.measurements if m.quantity is Quantity.VOLUME_ML]
     first, label = members[0], f"{plain(sources[0].label)}, all"[-64:]
     outlines = tuple(outline for each in members for outline in each.outlines)
     whole = Segment(
         label=sources[0].label,
         number=len(sources),
-        mask=np.any([each.mask for each in sources], axis=0),
+        mask=together([each.mask for each in sources]),
         mean_score=float(np.average([each.mean_score for each in sources], weights=sizes)),
         measurements=(Measurement(Quantity.VOLUME_ML, sum(volumes)),) if len(volumes) == len(sources) else (),
-        scores=sources[0].scores,
     )
     return replace(
         first,

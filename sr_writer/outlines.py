@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.findings import Region
+from inference.voxels import Mask, Patch
 
 #: Viewers take a polyline of four or five points for a rectangle that may be edited; a result is read only.
 FEWEST_POINTS = 6
@@ -42,21 +43,14 @@ class Outline:
         return self.area < 0
 
 
-def trace(mask: NDArray[np.bool_]) -> tuple[Outline, ...]:
-    """Every contour of a mask (slice, row, column), slice by slice, in each slice the largest first.
+def trace(mask: Mask) -> tuple[Outline, ...]:
+    """Every contour of a mask, slice by slice, in each slice the largest first.
 
     Outer rims run clockwise, rims of holes counter-clockwise; filled by the even-odd rule they give the mask back.
     Pixels that touch at a corner only belong to different contours.
     """
-    if not mask.any():
-        return ()
-    rows, columns = (np.flatnonzero(mask.any(axis=axes)) for axes in ((0, 2), (0, 1)))
-    top, left = int(rows[0]), int(columns[0])
-    part = mask[:, top : rows[-1] + 1, left : columns[-1] + 1]
     return tuple(
-        outline
-        for index in np.flatnonzero(part.any(axis=(1, 2)))
-        for outline in sorted(_trace_slice(int(index), part[index], (left, top)), key=lambda each: -each.area)
+        outline for patch in mask.patches for outline in sorted(_trace_slice(patch), key=lambda each: -each.area)
     )
 
 
@@ -76,15 +70,15 @@ def box(region: Region, rows: int, columns: int) -> Outline:
     return _outline(region.slice_index, corners)
 
 
-def _trace_slice(slice_index: int, mask: NDArray[np.bool_], origin: _Corner) -> list[Outline]:
-    """Contours of a part of one slice that begins at `origin`: pixel edges between inside and outside, walked with the
-    inside at the right hand."""
-    leaving = _edges(mask)
+def _trace_slice(patch: Patch) -> list[Outline]:
+    """Contours on one slice: pixel edges between inside and outside, walked with the inside at the right hand."""
+    leaving = _edges(patch.inside)
     outlines = []
     while leaving:
         start = next(iter(leaving))
-        corners = np.array(_walk(leaving, start, leaving[start][0]), dtype=np.float64) + origin
-        outlines.append(_outline(slice_index, corners))
+        corners = np.array(_walk(leaving, start, leaving[start][0]), dtype=np.float64)
+        corners += patch.left, patch.top
+        outlines.append(_outline(patch.slice_index, corners))
     return outlines
 
 

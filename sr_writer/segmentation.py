@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import highdicom as hd
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 
 from inference.findings import Segment
+from inference.voxels import Mask
 from sr_writer import codes
 from sr_writer.described import DescribedFinding, DescribedVolume
 from sr_writer.inheritance import inherit_body_part, numbers_of, technical_copy
@@ -37,13 +39,12 @@ def segmentation(described: DescribedVolume, provenance: Provenance, profile: Pr
     """The SEG of one volume in the form that `profile` asks for; Segment Number n is the n-th of
     `described.segments`."""
     name = (f"volume {described.number}", *profile.segmentation_settings)
-    sources, values = _sources(described), list(_values(described, profile))
-    form = profile.segmentation
-    if form is SegmentationForm.LABELMAP and _overlap(values):
+    sources, masks, form = _sources(described), list(_masks(described)), profile.segmentation
+    if form is SegmentationForm.LABELMAP and _numbered(masks) is None:
         form = SegmentationForm.BINARY  # a label map has one segment for each voxel
     result = hd.seg.Segmentation(
         source_images=sources,
-        pixel_array=_PIXELS[form]([_on_source_frames(each, described) for each in values]),
+        pixel_array=_PIXELS[form](masks),
         segmentation_type=form.upper(),
         segment_descriptions=[_segment(n, finding) for n, finding in enumerate(described.segments, start=1)],
         series_instance_uid=provenance.uid("SEG series", *name),
@@ -101,62 +102,57 @@ def _sources(described: DescribedVolume) -> list[Dataset]:
     return sources
 
 
-def _values(described: DescribedVolume, profile: Profile) -> Iterator[NDArray[np.generic]]:
-    """Of each segment (slice, row, column): bool, or scores 0 to 1 for FRACTIONAL, 0 outside of the lesion."""
+def _masks(described: DescribedVolume) -> Iterator[Mask]:
+    """Of each segment, in the order of the source's frames, which a stack may not all have."""
     for finding in described.segments:
-        source = finding.source
-        if not isinstance(source, Segment):
-            continue
-        if profile.segmentation is not SegmentationForm.FRACTIONAL:
-            yield source.mask
-        elif source.scores is None:
-            yield source.mask.astype(np.float32)
-        else:
-            yield np.where(source.mask, source.scores, 0).astype(np.float32) / 255
+        if isinstance(finding.source, Segment):
+            yield _on_source_frames(finding.source.mask, described)
 
 
-def _on_source_frames(values: NDArray[np.generic], described: DescribedVolume) -> NDArray[np.generic]:
-    """A segment's voxels (frame, row, column) in the order of the source's frames, which a stack may not all have."""
+def _on_source_frames(mask: Mask, described: DescribedVolume) -> Mask:
     if described.volume.frames[0].frame_number is None:
-        return values
+        return mask
     frames = [(frame.frame_number or 1) - 1 for frame in described.volume.frames]
-    spread = np.zeros((int(described.headers[0].NumberOfFrames), *values.shape[1:]), dtype=values.dtype)
-    spread[frames] = values
-    return spread
+    placed = [replace(patch, slice_index=frames[patch.slice_index]) for patch in mask.patches]
+    shape = int(described.headers[0].NumberOfFrames), *mask.shape[1:]
+    return Mask(shape, tuple(sorted(placed, key=lambda patch: patch.slice_index)))
 
 
-def _numbered(masks: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
-    """Numbered segments in one array (frame, row, column), the first one where two overlap."""
+def _numbered(masks: Sequence[Mask]) -> NDArray[np.generic] | None:
+    """Numbered segments in one array (frame, row, column); None where two share a voxel.
+
+    What stays empty takes no memory: the system gives pages of zeros when something is written into them.
+    """
     numbered = np.zeros(masks[0].shape, dtype=np.uint8 if len(masks) < 256 else np.uint16)
     for number, mask in enumerate(masks, start=1):
-        numbered[mask.astype(np.bool_) & (numbered == 0)] = number
+        for patch in mask.patches:
+            place = numbered[(patch.slice_index, *patch.where)]
+            if place[patch.inside].any():
+                return None
+            place[patch.inside] = number
     return numbered
 
 
-def _numbered_or_stacked(masks: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+def _numbered_or_stacked(masks: Sequence[Mask]) -> NDArray[np.generic]:
     """Numbered segments or, where some overlap, each apart along a last axis."""
-    return np.stack(masks, axis=-1) if _overlap(masks) else _numbered(masks)
+    numbered = _numbered(masks)
+    return np.stack([mask.whole() for mask in masks], axis=-1) if numbered is None else numbered
 
 
-def _overlap(masks: Sequence[NDArray[np.generic]]) -> bool:
-    """Whether any two share a voxel; one after the other, since all together may not fit into memory."""
-    taken = np.zeros(masks[0].shape, np.bool_)
-    for mask in masks:
-        inside = mask.astype(np.bool_)
-        if (taken & inside).any():
-            return True
-        taken |= inside
-    return False
+def _scored(masks: Sequence[Mask]) -> NDArray[np.generic]:
+    """Scores 0 to 1 along a last axis, 0 outside of each lesion; 1 inside where there are none."""
+    scored = np.zeros((*masks[0].shape, len(masks)), np.float32)
+    for number, mask in enumerate(masks):
+        for patch in mask.patches:
+            scores = patch.inside if patch.scores is None else patch.scores.astype(np.float32) / 255
+            scored[(patch.slice_index, *patch.where, number)] = scores
+    return scored
 
 
-def _stacked(values: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
-    return np.stack(values, axis=-1)
-
-
-_PIXELS: Mapping[SegmentationForm, Callable[[Sequence[NDArray[np.generic]]], NDArray[np.generic]]] = {
+_PIXELS: Mapping[SegmentationForm, Callable[[Sequence[Mask]], NDArray[np.generic]]] = {
     SegmentationForm.BINARY: _numbered_or_stacked,
-    SegmentationForm.LABELMAP: _numbered,
-    SegmentationForm.FRACTIONAL: _stacked,
+    SegmentationForm.LABELMAP: _numbered_or_stacked,
+    SegmentationForm.FRACTIONAL: _scored,
 }
 
 

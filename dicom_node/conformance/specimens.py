@@ -34,6 +34,7 @@ from inference.findings import (
     VolumeAnalysis,
 )
 from inference.volume import FrameReference, Volume
+from inference.voxels import Mask
 from sr_writer.encode import encode
 from sr_writer.inheritance import OPTIONAL, REQUIRED
 from sr_writer.profiles import PROFILES, Profile, ReportForm, ResultKind, SegmentationForm
@@ -253,7 +254,7 @@ def _segments(volume: Volume, other: int) -> tuple[Segment, ...]:
         Measurement(Quantity.SHORT_AXIS_MM, 3.0 + other, 1),
     )
     label = str(_either("tumour", "lesion", other))
-    return tuple(Segment(label, number, mask, 0.9 - other / 10, measured) for number in range(1, 2 + other))
+    return tuple(Segment(label, number, Mask.of(mask), 0.9 - other / 10, measured) for number in range(1, 2 + other))
 
 
 def _region(other: int) -> Region:

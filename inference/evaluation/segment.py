@@ -20,6 +20,7 @@ from inference.evaluation.plots import small, with_outlines
 from inference.evaluation.source import volume_of
 from inference.interpret import lesions
 from inference.models import Segmenter
+from inference.voxels import together
 
 _RESAMPLES = 1000
 _WORST = 6
@@ -74,8 +75,8 @@ def evaluate(model: Segmenter, root: Path, split: str, layout: str = "") -> Eval
 def _measured(model: Segmenter, example: Example, truth: NDArray[np.bool_], stack: Stack) -> _Patient:
     card, volume = model.package.card, volume_of(stack)
     ((name,),) = card.questions.values()
-    found = lesions(volume, model.scores(volume), name, card.operating_point)
-    mask = np.any([segment.mask for segment in found], axis=0) if found else np.zeros(truth.shape, np.bool_)
+    found = lesions(volume, model.score_parts(volume), name, card.operating_point)
+    mask = together([segment.mask for segment in found]).whole() if found else np.zeros(truth.shape, np.bool_)
     figures = _figures(mask, truth)
     number = int((truth ^ mask).sum((1, 2)).argmax())
     caption = f"{example.name}, Dice {figures['Dice']:.2f}, slice {number + 1}"

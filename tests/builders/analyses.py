@@ -24,6 +24,7 @@ from inference.findings import (
     VolumeAnalysis,
 )
 from inference.volume import FrameReference, Volume
+from inference.voxels import Mask
 from sr_writer import encode as encoding
 from sr_writer.profiles import PROFILES, Profile
 from sr_writer.provenance import Equipment
@@ -85,7 +86,7 @@ def segmented(*masks: NDArray[np.bool_], algorithm: Algorithm = UNET) -> StageRu
         Segment(
             label="tumour",
             number=number,
-            mask=mask,
+            mask=Mask.of(mask),
             mean_score=0.91,
             measurements=(
                 Measurement(Quantity.VOLUME_ML, float(number)),

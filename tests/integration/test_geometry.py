@@ -21,6 +21,7 @@ from scipy.spatial.transform import Rotation
 from dicom_node.reader import LoadSettings, load_study
 from inference.findings import Analysis, Measurement, Outcome, Quantity, Segment, StageRun, Task, VolumeAnalysis
 from inference.transforms import place
+from inference.voxels import Mask
 from sr_writer.profiles import Profile, ResultKind, SegmentationForm
 from tests.builders.analyses import UNET, encode
 from tests.builders.datasets import encoded, enhanced_mr, mr_series, radiograph
@@ -61,7 +62,7 @@ def answered(datasets, form=SegmentationForm.BINARY):
     low, high = volume.pixels.min(), volume.pixels.max()
     mask = volume.pixels >= (low + high) / 2  # all of it where all of it is bright
     largest = int(mask.sum((1, 2)).argmax())
-    segment = Segment("tumour", 1, mask, 0.9, (Measurement(Quantity.LONG_AXIS_MM, 1.0, largest),))
+    segment = Segment("tumour", 1, Mask.of(mask), 0.9, (Measurement(Quantity.LONG_AXIS_MM, 1.0, largest),))
     run = StageRun("brain tumour", Task.SEGMENTATION, Outcome.COMPLETE, algorithm=UNET, segments=(segment,))
     analysis = Analysis(volume.study_instance_uid, (VolumeAnalysis(volume, (run,)),))
     made = encode(analysis, loaded.headers, profile=Profile(KINDS, segmentation=form))

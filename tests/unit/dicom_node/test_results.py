@@ -9,6 +9,7 @@ from dicom_node.domain.delivery import EarlierReport, ResultObject
 from dicom_node.results import Signed, profiles_without, results_for
 from dicom_node.summary import summarise
 from inference.findings import Outcome, StageRun, Task
+from inference.voxels import Mask
 from sr_writer.created import LABEL_MAP_SEGMENTATION_STORAGE
 from sr_writer.profiles import PROFILES, Profile, SegmentationForm
 from tests.builders.analyses import (
@@ -199,7 +200,7 @@ def test_back_to_the_first_answer_is_a_third_report():
 def test_what_cannot_be_written_is_reported_as_failed(caplog):
     """Whatever highdicom refuses: the destination hears of it."""
     run = segmented(FIRST)
-    nameless = replace(run, segments=(replace(run.segments[0], mask=np.zeros(SHAPE, bool)),))
+    nameless = replace(run, segments=(replace(run.segments[0], mask=Mask.of(np.zeros(SHAPE, bool))),))
     objects = results_for(analysis_of(IMAGES, BRAIN, nameless), SIGNED, {PROFILES["standard"]: ("PACS",)})
     assert sent_to(objects, "PACS") == ["SR"]
     report = report_in(objects)

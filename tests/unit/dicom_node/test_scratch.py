@@ -5,6 +5,7 @@ import pytest
 
 from dicom_node.domain.errors import StoreError
 from dicom_node.scratch import FilePixels, Scratch
+from inference.volume import first_slices
 
 SHAPE = (5, 4, 3)
 PIXELS = np.random.default_rng(1).normal(0, 300, SHAPE).astype(np.float32)
@@ -73,3 +74,19 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be made"):
         Scratch(tmp_path / "file", in_memory=0).room(SHAPE, bytes_do=False)
+
+
+def test_the_beginning_of_a_stack_in_a_file_stays_there():
+    """It reads as the same part of an array does, and no slice behind it."""
+    array = np.random.default_rng(5).normal(0, 1, (7, 3, 4)).astype(np.float32)
+    pixels = FilePixels(array.shape, np.float32, None)
+    for place, one in enumerate(array):
+        pixels[place] = one
+    beginning = first_slices(pixels, 5)
+    assert not isinstance(beginning, np.ndarray)
+    assert (beginning.shape, beginning.ndim, len(beginning)) == ((5, 3, 4), 3, 5)
+    assert np.array_equal(np.asarray(beginning), array[:5])
+    for which in (np.s_[3:9], np.s_[-2:], [0, -1], 4):
+        assert np.array_equal(beginning[which], array[:5][which])
+    with pytest.raises(IndexError):
+        _ = beginning[5]

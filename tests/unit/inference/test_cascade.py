@@ -70,13 +70,13 @@ class Painting(Segmenter):
     error: Exception | None = None
     painted: tuple = field(default=np.s_[1:2, 2:5, 2:5])
 
-    def scores(self, volume):
+    def score_parts(self, volume):
         """0.9 in the box."""
         if self.error is not None:
             raise self.error
         scores = np.zeros(volume.shape, np.float32)
         scores[self.painted] = 0.9
-        return scores
+        return [scores]
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_answers_lead_from_stage_to_stage(shelf):
     runs = run_cascade(VOLUME, WHOLE, shelf)
     assert [run.outcome for run in runs] == [Outcome.COMPLETE] * 3
     assert [run.classification.label for run in runs[:2]] == ["mr", "brain"]
-    assert [int(segment.mask.sum()) for segment in runs[2].segments] == [9]
+    assert [segment.mask.count for segment in runs[2].segments] == [9]
     assert [run.algorithm.name for run in runs] == ["classifier", "classifier", "segmenter"]
     assert shelf["classifier"].asked == 1
 

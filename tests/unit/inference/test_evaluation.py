@@ -109,9 +109,9 @@ class Bright(Segmenter):
         self.package = package
         self.shift = shift
 
-    def scores(self, volume):
+    def score_parts(self, volume):
         """1 or 0."""
-        return np.roll((volume.pixels > 100).astype(np.float32), self.shift, axis=2)
+        return [np.roll((volume.pixels > 100).astype(np.float32), self.shift, axis=2)]
 
 
 @pytest.mark.parametrize(("shift", "dice", "distance"), [(0, 1.0, 0.0), (3, 0.8, 3.0)])
@@ -133,7 +133,7 @@ def test_a_segmenter_that_finds_nothing_has_no_distance(tmp_path, packages):
     """And a Dice of nought."""
     root = pictures.outlined(tmp_path / "data")
     model = Bright(open_package(write_package(packages / "s", Task.SEGMENTATION)))
-    model.scores = lambda volume: np.zeros(volume.shape, np.float32)
+    model.score_parts = lambda volume: [np.zeros(volume.shape, np.float32)]
     found = {figure.name: figure for figure in segment.evaluate(model, root, "valid").figures}
     assert found["Dice"].value == 0
     assert (found["volume error"].value, found["absolute volume error"].value) == (-1, 1)

@@ -114,7 +114,7 @@ def test_a_segmenter_shows_its_scores(packages):
     cascade, (run,) = ask(model, Task.SEGMENTATION, "tumour")
     (heat,) = explain(VOLUME, (run,), cascade, {"p": model})
     assert heat.method == SCORE_MAP
-    assert heat.slice_index == int(run.segments[0].mask.sum((1, 2)).argmax())
+    assert heat.slice_index == int(run.segments[0].mask.whole().sum((1, 2)).argmax())
     assert np.array_equal(heat.values, model.scores(VOLUME)[heat.slice_index])
 
 

@@ -228,6 +228,8 @@ def test_loaded_models_answer(packages):
     scores = shelf["segmenter"].scores(volume)
     assert scores.shape == (11, 30, 40)
     assert 0 <= scores.min() <= scores.max() <= 1
+    parts = shelf["segmenter"].score_parts(volume)
+    assert [len(next(parts)), torch.is_inference_mode_enabled(), len(next(parts))] == [8, False, 3]
 
 
 def test_weights_that_do_not_fit_are_a_broken_package(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from inference.cards import Preparation
-from inference.transforms import LUMA, Placement, place, prepare, resized, standardise, to_unit
+from inference.transforms import LUMA, Placement, place, prepare, prepared, resized, standardise, to_unit
 from inference.volume import Window
 
 PLAIN = Preparation(size=64, use_window=False, lower_percentile=0, upper_percentile=100)
@@ -131,6 +131,24 @@ def test_prepare_is_place_of_unit_standardised():
     assert (placement.rows, placement.columns) == (40, 50)
 
 
+def test_batches_of_a_long_stack_are_those_of_a_short_one(monkeypatch):
+    """Whatever is in memory at a time: a network is asked in full batches, and the last one has the rest."""
+    pixels, preparation = np.zeros((23, 10, 10), np.float32), Preparation(size=4, use_window=False)
+    sizes = [len(batch) for batch in prepared(pixels, None, preparation, 4)]
+    monkeypatch.setattr("inference.transforms._VALUES_OF_BATCHES", 1000)  # ten slices
+    assert [len(batch) for batch in prepared(pixels, None, preparation, 4)] == sizes == [4] * 5 + [3]
+
+
+@pytest.mark.parametrize(("side", "size"), [(40, 4), (4, 40)])
+def test_only_some_of_a_long_stack_is_in_memory(monkeypatch, side, size):
+    """Bounded by what goes in, and by what comes out where that is larger."""
+    monkeypatch.setattr("inference.transforms._VALUES_OF_BATCHES", 3 * 40 * 40)
+    preparation, placed = Preparation(size=size, use_window=False), []
+    monkeypatch.setattr("inference.transforms.place", lambda unit, size: placed.append(len(unit)) or place(unit, size))
+    assert len(list(prepared(np.zeros((7, side, side), np.float32), None, preparation, 1))) == 7
+    assert placed == [3, 3, 1]
+
+
 def test_resized_squares_of_the_right_size_are_left_alone():
     """No copy, no blur."""
     squares = torch.rand(2, 1, 16, 16)
@@ -156,8 +174,11 @@ def test_training_and_inference_prepare_alike(monkeypatch, shape, asked):
     at_once, _ = prepare(pixels, window, preparation)
     monkeypatch.setattr("inference.transforms._VALUES_AT_ONCE", 1)
     slice_by_slice, _ = prepare(pixels, window, preparation)
+    batches = list(prepared(pixels, window, preparation, 2))
     assert torch.equal(standardise(square, preparation), at_once)
     assert torch.equal(at_once, slice_by_slice)
+    assert torch.equal(at_once, torch.cat(batches))
+    assert [len(batch) for batch in batches[:-1]] == [2] * (len(pixels) // 2)
 
 
 def test_a_long_stack_is_prepared_as_its_slices_are(monkeypatch):

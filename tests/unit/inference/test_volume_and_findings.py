@@ -5,6 +5,7 @@ import pytest
 
 from inference.findings import Algorithm, Analysis, Exclusion, Outcome, Segment, StageRun, Task, VolumeAnalysis
 from inference.volume import FrameReference, Volume, Window
+from inference.voxels import Mask
 from tests.builders.packages import volume_of
 
 ALGORITHM = Algorithm("a", "1", "m", "0" * 64)
@@ -32,7 +33,7 @@ def test_a_reason_belongs_to_what_is_not_complete(outcome, reason):
 
 def test_found_nothing_is_only_for_what_looked():
     """A classification never finds nothing, nor does a refusal, nor a segment."""
-    segment = Segment("tumour", 1, np.ones((1, 2, 2), np.bool_), 0.9)
+    segment = Segment("tumour", 1, Mask.of(np.ones((1, 2, 2), np.bool_)), 0.9)
     assert run(Outcome.COMPLETE).found_nothing
     assert not run(Outcome.COMPLETE, segments=(segment,)).found_nothing
     assert not run(Outcome.COMPLETE, task=Task.CLASSIFICATION).found_nothing

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from inference.findings import Region
+from inference.voxels import Mask
 from sr_writer.outlines import FEWEST_POINTS, MOST_POINTS, box, trace
 from tests.builders.polygons import fill
 
@@ -16,7 +17,7 @@ MASKS = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, min_side=1, max_si
 @given(MASKS)
 def test_outlines_give_the_mask_back(mask):
     """Filled by the even-odd rule, the outlines of a slice cover exactly the mask's pixels."""
-    outlines = trace(mask)
+    outlines = trace(Mask.of(mask))
     for index, part in enumerate(mask):
         here = [outline.points for outline in outlines if outline.slice_index == index]
         np.testing.assert_array_equal(fill(here, part.shape), part)
@@ -26,7 +27,7 @@ def test_outlines_give_the_mask_back(mask):
 @given(MASKS)
 def test_outlines_are_closed_and_long_enough(mask):
     """Every outline repeats its first point and has more points than an editable rectangle."""
-    for outline in trace(mask):
+    for outline in trace(Mask.of(mask)):
         np.testing.assert_array_equal(outline.points[0], outline.points[-1])
         assert len(outline.points) >= FEWEST_POINTS
 
@@ -35,7 +36,7 @@ def test_outlines_are_closed_and_long_enough(mask):
 @given(MASKS)
 def test_areas_add_up(mask):
     """Areas of rims less those of holes are the number of pixels."""
-    assert sum(outline.area for outline in trace(mask)) == mask.sum()
+    assert sum(outline.area for outline in trace(Mask.of(mask))) == mask.sum()
 
 
 def test_largest_comes_first():
@@ -44,18 +45,18 @@ def test_largest_comes_first():
     mask[0, 0, 0] = True
     mask[0, 2:7, 2:9] = True
     mask[0, 4, 4] = False
-    assert [outline.area for outline in trace(mask)] == [35, 1, -1]
-    assert [outline.is_hole for outline in trace(mask)] == [False, False, True]
+    assert [outline.area for outline in trace(Mask.of(mask))] == [35, 1, -1]
+    assert [outline.is_hole for outline in trace(Mask.of(mask))] == [False, False, True]
 
 
 def test_pixels_that_touch_at_a_corner_are_apart():
     """Two diagonal pixels have an outline each."""
-    assert [outline.area for outline in trace(np.eye(2, dtype=bool)[np.newaxis])] == [1, 1]
+    assert [outline.area for outline in trace(Mask.of(np.eye(2, dtype=bool)[np.newaxis]))] == [1, 1]
 
 
 def test_an_empty_mask_has_no_outline():
     """Nothing in, nothing out."""
-    assert trace(np.zeros((2, 3, 4), dtype=bool)) == ()
+    assert trace(Mask.of(np.zeros((2, 3, 4), dtype=bool))) == ()
 
 
 def test_a_rim_with_too_many_corners_is_thinned():
@@ -63,7 +64,7 @@ def test_a_rim_with_too_many_corners_is_thinned():
     comb = np.zeros((1, 3, 8200), dtype=bool)
     comb[0, 1] = True
     comb[0, 0, ::2] = True
-    (outline,) = trace(comb)
+    (outline,) = trace(Mask.of(comb))
     assert len(outline.points) <= MOST_POINTS
     np.testing.assert_array_equal(outline.points[0], outline.points[-1])
 

@@ -1,6 +1,7 @@
 """Each profile gets its objects, in its form; what two profiles share is the very same object."""
 
 import io
+from dataclasses import replace
 
 import highdicom as hd
 import numpy as np
@@ -12,7 +13,8 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from inference.findings import Analysis, HeatMap, Segment, StageRun, VolumeAnalysis
+from inference.findings import Analysis, HeatMap, StageRun, VolumeAnalysis
+from inference.voxels import Mask
 from sr_writer import encode as encoding
 from sr_writer.colour import COLOURS
 from sr_writer.described import describe
@@ -145,7 +147,7 @@ def test_fractions_are_the_scores():
     scores[FIRST] = 200
     run = segmented(FIRST)
     (plain,) = run.segments
-    scored = Segment(plain.label, 1, plain.mask, plain.mean_score, plain.measurements, scores)
+    scored = replace(plain, mask=Mask.of(FIRST, scores))
     fractional = StageRun(run.stage, run.task, run.outcome, algorithm=run.algorithm, segments=(scored,))
     segmentation, _ = results_of(Profile(SEG, segmentation=SegmentationForm.FRACTIONAL), fractional)
     assert segmentation.SegmentationFractionalType == "PROBABILITY"
