@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-#: From here on a second worker has a core or two of its own, and room for its models.
-_CORES_FOR_TWO = 4
-_BYTES_FOR_TWO = 12 * 2**30
+from dicom_node.control_groups import limits_of
+
+#: From here on there is room for a second worker. With the shipped models a worker has 1.2 GB of its own and 0.6 GB of
+#: libraries in common with others, the node 0.2 GB; a large study takes 2 GB more, and only one is analysed at a time.
+BYTES_FOR_TWO = 6 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What this process may use: processors, and the memory of the machine in bytes."""
+    """What this process may use: processors, and memory in bytes."""
 
     cores: int
     memory_bytes: int
@@ -31,12 +33,14 @@ def share_of(machine: Machine, *, workers: int | None, threads: int | None) -> S
 
     Threads that outnumber the cores wait for each other at every layer of a network.
     """
-    has_room = machine.cores >= _CORES_FOR_TWO and machine.memory_bytes >= _BYTES_FOR_TWO
-    number = workers or (2 if has_room else 1)
+    number = workers or (2 if machine.memory_bytes >= BYTES_FOR_TWO else 1)
     return Share(number, threads or max(1, machine.cores // number))
 
 
 def this_machine() -> Machine:
-    """As it is now; a limit on memory that a container has is not seen."""
-    pages, page_bytes = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    return Machine(len(os.sched_getaffinity(0)), pages * page_bytes)
+    """As it is now, within the limits of a container or a service."""
+    limits = limits_of()
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # a part of a core is left to receiving
+    cores = max(1, int(min(len(os.sched_getaffinity(0)), limits.cores)))
+    return Machine(cores, int(min(memory_bytes, limits.memory_bytes)))

@@ -18,10 +18,7 @@ class Workers:
         share = share_of(this_machine(), workers=runtime.workers, threads=runtime.threads)
         shared = runtime.model_copy(update={"workers": share.workers, "threads": share.threads})
         settings = settings.model_copy(update={"runtime": shared})
-        # copies for research are made by one: two could begin the same
-        self._processes = tuple(
-            WorkerProcess(settings, results, has_spare_time=number == 0) for number in range(share.workers)
-        )
+        self._processes = tuple(WorkerProcess(settings, results) for _ in range(share.workers))
 
     def tick(self) -> None:
         """See that they live, and have those look for jobs that are not busy.

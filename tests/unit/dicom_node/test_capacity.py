@@ -2,7 +2,9 @@
 
 import pytest
 
+from dicom_node import capacity
 from dicom_node.capacity import Machine, Share, share_of, this_machine
+from dicom_node.control_groups import Limits
 
 GIB = 2**30
 
@@ -10,19 +12,33 @@ GIB = 2**30
 @pytest.mark.parametrize(
     ("cores", "memory_gib", "wished", "share"),
     [
-        (2, 24, {}, Share(1, 2)),
-        (4, 8, {}, Share(1, 4)),
-        (4, 16, {}, Share(2, 2)),
+        (2, 24, {}, Share(2, 1)),
+        (1, 24, {}, Share(2, 1)),
+        (2, 6, {}, Share(2, 1)),
+        (2, 5, {}, Share(1, 2)),
         (32, 256, {}, Share(2, 16)),
-        (2, 24, {"workers": 2}, Share(2, 1)),
+        (2, 24, {"workers": 1}, Share(1, 2)),
+        (2, 4, {"workers": 2}, Share(2, 1)),
         (2, 24, {"workers": 4}, Share(4, 1)),
-        (32, 256, {"workers": 1}, Share(1, 32)),
+        (32, 256, {"workers": 4}, Share(4, 8)),
         (32, 256, {"threads": 3}, Share(2, 3)),
     ],
 )
 def test_cores_are_divided_among_the_workers(cores, memory_gib, wished, share):
     """As wished where something is; never less than one thread."""
     assert share_of(Machine(cores, memory_gib * GIB), **{"workers": None, "threads": None, **wished}) == share
+
+
+@pytest.mark.parametrize(
+    ("limits", "cores", "memory_bytes"),
+    [(Limits(), 1000, 2**60), (Limits(2.9, 4 * GIB), 2, 4 * GIB), (Limits(0.5, 4 * GIB), 1, 4 * GIB)],
+)
+def test_a_container_has_less_than_the_machine(monkeypatch, limits, cores, memory_bytes):
+    """Never less than a core."""
+    monkeypatch.setattr(capacity, "limits_of", lambda: limits)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: range(1000))
+    monkeypatch.setattr("os.sysconf", lambda _name: 2**30)
+    assert this_machine() == Machine(cores, memory_bytes)
 
 
 def test_this_machine_has_something():

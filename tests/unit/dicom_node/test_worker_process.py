@@ -15,8 +15,8 @@ class Pipe:
         """None is left."""
 
     def poll(self, _timeout=0.0):
-        """Its end is seen."""
-        return True
+        """Not yet."""
+        return False
 
     def recv_bytes(self):
         """It has closed its end."""
@@ -58,6 +58,6 @@ def test_studies_are_analysed_with_the_clusters_models_and_it_is_let_go_of(monke
         (pipeline, "analyse_study", lambda *arguments: analysed.append(arguments[2].shelf)),
     ):
         monkeypatch.setattr(module, name, stand_in)
-    worker_process._main(load_settings(config, {"DICOM_NODE_RUNTIME__WORK_AHEAD": "false"}), Pipe(), None, True)
+    worker_process._main(load_settings(config, {"DICOM_NODE_RUNTIME__WORK_AHEAD": "false"}), Pipe(), None)
     assert set(map(id, analysed)) == {id(there)}
     assert stopped == [True]
