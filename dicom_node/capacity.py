@@ -29,12 +29,13 @@ class Share:
 
 
 def share_of(machine: Machine, *, workers: int | None, threads: int | None) -> Share:
-    """As wished; where nothing is, two workers on a machine that has room for them, and all cores among the workers.
+    """As wished; where nothing is, two workers on a machine that has room for them.
 
-    Threads that outnumber the cores wait for each other at every layer of a network.
+    One of several is there for the small studies beside a large one, and mostly idle: the cores are divided among the
+    others, so that of two workers each has all. While both compute, the system divides the cores.
     """
     number = workers or (2 if machine.memory_bytes >= BYTES_FOR_TWO else 1)
-    return Share(number, threads or max(1, machine.cores // number))
+    return Share(number, threads or max(1, machine.cores // max(1, number - 1)))
 
 
 def this_machine() -> Machine:
