@@ -91,13 +91,13 @@ class Site:
         if self.large and self._state(self.large) == JobState.RUNNING:
             return
         self._rest()
-        [study] = _studies("brain MR", next(self.seeds))
-        self.large = self._sent(_stacked(study, self.slices), _PACS)
+        [study] = studies("brain MR", next(self.seeds))
+        self.large = self._sent(stacked(study, self.slices), _PACS)
         if not eventually(lambda: self._state(self.large) == JobState.RUNNING, _PATIENCE_S):
             sys.exit("the large study does not begin")
 
     def _analysed(self, kind: str) -> float:
-        [study] = _studies(kind, next(self.seeds))
+        [study] = studies(kind, next(self.seeds))
         uid = self._sent(study, _PACS)
         if not eventually(lambda: not self._is_open(uid), _PATIENCE_S):
             sys.exit("a small study does not come to its end")
@@ -109,7 +109,7 @@ class Site:
         pixels = np.random.default_rng(1).integers(0, 4096, (1, 512, 512))
         [image] = mr_series((1, 512, 512), pixels=pixels)
         image.StudyInstanceUID, image.SeriesInstanceUID = generate_uid(), generate_uid()
-        images = _stacked([image], self.images, anew=True)
+        images = stacked([image], self.images, anew=True)
         return self.images / self._seconds_to_send(images, _SCANNER)
 
     def _sent(self, images: Sequence[Dataset], sender: str) -> str:
@@ -135,12 +135,13 @@ class Site:
         return self._state(uid) in ("", JobState.RECEIVING, JobState.READY, JobState.RUNNING)
 
 
-def _studies(kind: str, seed: int) -> list[Sequence[Dataset]]:
+def studies(kind: str, seed: int) -> list[Sequence[Dataset]]:
+    """The generated studies of a kind."""
     now = datetime.datetime.now().astimezone()
     return [each.instances for each in phantom_studies(seed, now, kinds=(kind,))]
 
 
-def _stacked(images: Sequence[Dataset], count: int, *, anew: bool = False) -> list[Dataset]:
+def stacked(images: Sequence[Dataset], count: int, *, anew: bool = False) -> list[Dataset]:
     """So many slices of one series, by repetition; UIDs of their own have those that repeat, or all `anew`."""
     stack = []
     for number in range(count):

@@ -8,32 +8,20 @@ hand.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import logging
 import multiprocessing
 import os
 import signal
-import socket
 import threading
 import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dicom_node.bell import Ringer
-from dicom_node.domain.delivery import EarlierReport
 from dicom_node.faults import tell_without_messages
 from dicom_node.logs import configure_logging
 from dicom_node.settings import Settings
-from dicom_node.spool import Spool
-from dicom_node.store import Store
-
-if TYPE_CHECKING:  # it imports torch
-    from dicom_node.pipeline import AnalysedStudy
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -48,12 +36,13 @@ _THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THR
 class WorkerProcess:
     """Started by the first `tick`, started again by a later one when it has died. Safe for many threads.
 
-    It rings `results` when there are some to be delivered.
+    It rings `results` when there are some to be delivered. `workers` share its models, each in a thread of its own.
     """
 
-    def __init__(self, settings: Settings, results: Ringer) -> None:
+    def __init__(self, settings: Settings, results: Ringer, workers: int = 1) -> None:
         self._settings = settings
         self._results = results
+        self._workers = workers
         self._context = multiprocessing.get_context("spawn")
         self._lock = threading.Lock()
         self._process: BaseProcess | None = None
@@ -110,7 +99,7 @@ class WorkerProcess:
         self._started_at = time.monotonic()
         self._idle = self._is_ready = False
         self._connection, theirs = self._context.Pipe()
-        arguments = (self._settings, theirs, self._results)
+        arguments = (self._settings, theirs, self._results, self._workers)
         self._process = self._context.Process(target=_main, args=arguments, name="dicom-node-worker")
         with _environment(_for_libraries(self._settings.runtime.threads)):
             self._process.start()
@@ -153,67 +142,14 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _main(settings: Settings, connection: Connection, results: Ringer) -> None:
-    """The process: make the models ready once, then work whenever there is a message."""
+def _main(settings: Settings, connection: Connection, results: Ringer, workers: int) -> None:
+    """The process: until the node closes the pipe."""
     # imported here: torch belongs to this process, the receiving one stays small and starts at once
-    from dicom_node.cluster import cluster_for  # noqa: PLC0415
-    from dicom_node.engine import build_engine  # noqa: PLC0415
-    from dicom_node.front import Front  # noqa: PLC0415
-    from dicom_node.pipeline import analyse_study  # noqa: PLC0415
-    from dicom_node.research.setup import spare_time  # noqa: PLC0415
-    from dicom_node.warming import warm  # noqa: PLC0415
-    from dicom_node.worker import Worker  # noqa: PLC0415
-    from dicom_node.working_ahead import WorkingAhead  # noqa: PLC0415
+    from dicom_node.side_by_side import work  # noqa: PLC0415
 
     for ignored in (signal.SIGINT, signal.SIGTERM):  # the node decides when its worker ends
         signal.signal(ignored, signal.SIG_IGN)
     os.nice(settings.runtime.niceness)  # receiving goes first
     tell_without_messages()
     configure_logging(settings.log.level)
-    engine = build_engine(settings)
-    store = Store.open(settings.database, settings.runtime.workers or 1)
-    spool = Spool(settings.node.storage, settings.receive.minimum_free_bytes)
-    front = Front(settings.node.storage)
-    shelf, cluster = cluster_for(engine.shelf, settings, store)
-    engine = replace(engine, shelf=shelf)
-    ahead = WorkingAhead(store, engine, time.time) if settings.runtime.work_ahead else None
-    asked = engine if ahead is None else ahead.engine
-
-    def analyse(
-        study: str, paths: Sequence[Path], when: datetime.datetime, earlier: Sequence[EarlierReport]
-    ) -> AnalysedStudy:
-        front.step_aside()
-        refused = store.refused_classes(now=time.time())
-        return analyse_study(study, paths, asked.without(refused), when, earlier)
-
-    worker = Worker(
-        name=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-        store=store,
-        results=spool,
-        analyse=analyse,
-        spare_time=spare_time(settings, store, spool, time.time),
-        ahead=ahead,
-    )
-    _LOGGER.info("The worker is ready", extra={"action": "worker_ready"})
-    try:
-        with contextlib.suppress(EOFError, OSError):  # the node has closed the pipe, or is gone
-            connection.send_bytes(_READY)
-            is_warm = False
-            while True:
-                if not (is_warm or store.is_claimable()):
-                    is_warm = True
-                    worker.get_warm(lambda: warm(engine, lambda: not (connection.poll() or store.is_claimable())))
-                front.step_up()
-                if connection.poll():  # a worker that has said nothing is sent nothing: this is the end of the pipe
-                    return
-                if worker.take_one():
-                    results.ring()
-                    continue
-                connection.send_bytes(_MESSAGE)
-                worker.wait(connection.poll)
-                connection.recv_bytes()
-    finally:
-        if cluster is not None:
-            cluster.stop()
-        front.close()
-        store.close()
+    work(settings, connection, results, workers)
