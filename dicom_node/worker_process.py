@@ -12,12 +12,9 @@ import logging
 import multiprocessing
 import os
 import signal
-import socket
 import threading
 import time
-import uuid
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -25,8 +22,6 @@ from dicom_node.bell import Ringer
 from dicom_node.faults import tell_without_messages
 from dicom_node.logs import configure_logging
 from dicom_node.settings import Settings
-from dicom_node.spool import Spool
-from dicom_node.store import Store
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -41,13 +36,13 @@ _THREADS_OF_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THR
 class WorkerProcess:
     """Started by the first `tick`, started again by a later one when it has died. Safe for many threads.
 
-    It rings `results` when there are some to be delivered. Copies for research are made by one that `has_spare_time`.
+    It rings `results` when there are some to be delivered. `workers` share its models, each in a thread of its own.
     """
 
-    def __init__(self, settings: Settings, results: Ringer, *, has_spare_time: bool = True) -> None:
+    def __init__(self, settings: Settings, results: Ringer, workers: int = 1) -> None:
         self._settings = settings
         self._results = results
-        self._has_spare_time = has_spare_time
+        self._workers = workers
         self._context = multiprocessing.get_context("spawn")
         self._lock = threading.Lock()
         self._process: BaseProcess | None = None
@@ -104,9 +99,9 @@ class WorkerProcess:
         self._started_at = time.monotonic()
         self._idle = self._is_ready = False
         self._connection, theirs = self._context.Pipe()
-        arguments = (self._settings, theirs, self._results, self._has_spare_time)
+        arguments = (self._settings, theirs, self._results, self._workers)
         self._process = self._context.Process(target=_main, args=arguments, name="dicom-node-worker")
-        with _threads_capped(self._settings.runtime.threads):
+        with _environment(_for_libraries(self._settings.runtime.threads)):
             self._process.start()
         theirs.close()
 
@@ -122,14 +117,21 @@ class WorkerProcess:
             connection.send_bytes(_MESSAGE)
 
 
+def _for_libraries(threads: int | None) -> dict[str, str]:
+    """What the libraries of a worker find in their environment.
+
+    OpenMP's threads sleep while they wait for each other: those that spin take the core of the one they wait for, as
+    soon as two workers compute.
+    """
+    capped = {} if threads is None else dict.fromkeys(_THREADS_OF_LIBRARIES, str(threads))
+    return {"OMP_WAIT_POLICY": "passive"} | capped
+
+
 @contextlib.contextmanager
-def _threads_capped(threads: int | None) -> Iterator[None]:
-    """What is started in the block finds so many threads in its environment; this process computes nothing itself."""
-    if threads is None:
-        yield
-        return
-    before = {name: os.environ.get(name) for name in _THREADS_OF_LIBRARIES}
-    os.environ.update(dict.fromkeys(_THREADS_OF_LIBRARIES, str(threads)))
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """What is started in the block finds these in its environment; this process computes nothing itself."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -140,57 +142,14 @@ def _threads_capped(threads: int | None) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _main(settings: Settings, connection: Connection, results: Ringer, has_spare_time: bool) -> None:
-    """The process: make the models ready once, then work whenever there is a message."""
+def _main(settings: Settings, connection: Connection, results: Ringer, workers: int) -> None:
+    """The process: until the node closes the pipe."""
     # imported here: torch belongs to this process, the receiving one stays small and starts at once
-    from dicom_node.cluster import cluster_for  # noqa: PLC0415
-    from dicom_node.engine import build_engine  # noqa: PLC0415
-    from dicom_node.pipeline import analyse_study  # noqa: PLC0415
-    from dicom_node.research.setup import spare_time  # noqa: PLC0415
-    from dicom_node.warming import warm  # noqa: PLC0415
-    from dicom_node.worker import Worker  # noqa: PLC0415
-    from dicom_node.working_ahead import WorkingAhead  # noqa: PLC0415
+    from dicom_node.side_by_side import work  # noqa: PLC0415
 
     for ignored in (signal.SIGINT, signal.SIGTERM):  # the node decides when its worker ends
         signal.signal(ignored, signal.SIG_IGN)
     os.nice(settings.runtime.niceness)  # receiving goes first
     tell_without_messages()
     configure_logging(settings.log.level)
-    engine = build_engine(settings)
-    store = Store.open(settings.database, settings.runtime.workers or 1)
-    spool = Spool(settings.node.storage, settings.receive.minimum_free_bytes)
-    shelf, cluster = cluster_for(engine.shelf, settings, store)
-    engine = replace(engine, shelf=shelf)
-    ahead = WorkingAhead(store, engine, time.time) if settings.runtime.work_ahead else None
-    asked = engine if ahead is None else ahead.engine
-    worker = Worker(
-        name=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-        store=store,
-        results=spool,
-        analyse=lambda study, paths, when, earlier: analyse_study(
-            study, paths, asked.without(store.refused_classes(now=time.time())), when, earlier
-        ),
-        spare_time=spare_time(settings, store, spool, time.time) if has_spare_time else None,
-        ahead=ahead,
-    )
-    _LOGGER.info("The worker is ready", extra={"action": "worker_ready"})
-    try:
-        with contextlib.suppress(EOFError, OSError):  # the node has closed the pipe, or is gone
-            connection.send_bytes(_READY)
-            is_warm = False
-            while True:
-                while worker.take_one():
-                    results.ring()
-                    if connection.poll():  # a busy worker is sent nothing: this is the end of the pipe
-                        return
-                if not is_warm:
-                    worker.get_warm(lambda: warm(engine, lambda: not (connection.poll() or store.is_claimable())))
-                    is_warm = True
-                    continue
-                connection.send_bytes(_MESSAGE)
-                worker.wait(connection.poll)
-                connection.recv_bytes()
-    finally:
-        if cluster is not None:
-            cluster.stop()
-        store.close()
+    work(settings, connection, results, workers)

@@ -1,8 +1,9 @@
-"""The worker processes of a node: as many as are wished for, each with its share of the processors."""
+"""The worker processes of a node, each with its share of the processors: one a worker, or on a GPU one for all."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from dicom_node.bell import Ringer
 from dicom_node.capacity import share_of, this_machine
@@ -15,12 +16,12 @@ class Workers:
 
     def __init__(self, settings: Settings, results: Ringer) -> None:
         runtime = settings.runtime
-        share = share_of(this_machine(), workers=runtime.workers, threads=runtime.threads)
+        machine = this_machine() if runtime.device != "cpu" else replace(this_machine(), has_gpu=False)
+        share = share_of(machine, workers=runtime.workers, threads=runtime.threads)
         shared = runtime.model_copy(update={"workers": share.workers, "threads": share.threads})
         settings = settings.model_copy(update={"runtime": shared})
-        # copies for research are made by one: two could begin the same
         self._processes = tuple(
-            WorkerProcess(settings, results, has_spare_time=number == 0) for number in range(share.workers)
+            WorkerProcess(settings, results, share.workers // share.processes) for _ in range(share.processes)
         )
 
     def tick(self) -> None:

@@ -1,4 +1,7 @@
-"""Requests of many studies through one network: one forward pass at a time, and several requests in it if allowed."""
+"""Requests of many studies through one network: one forward pass at a time, and several requests in it if allowed.
+
+Whoever comes first asks for those that came after it, and may wait a moment for them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inference.cascade import Shelf
+from inference.gpu import GpuNetwork
 from inference.models import Network
+from inference.registry import BrokenPackage
+from inference.remembering import Standin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,17 +28,21 @@ class _Request:
     answer: Future[Any] = field(default_factory=Future)
 
 
-class Batcher:
+class Batcher(Standin):
     """Called by many threads as the network it is made of, which need not be safe for them.
 
     `at_once` requests share a forward pass. With 1 every answer is what the network gives to that request alone; with
     more the last bits may depend on who else asked, since libraries compute batches of different sizes differently.
+    A pass that has room is held back for `company_s` seconds, and takes no further request beyond `pictures` of them.
     """
 
-    def __init__(self, network: Network, at_once: int) -> None:
-        self._network = network
+    def __init__(self, network: Network, at_once: int, company_s: float = 0.0, pictures: int | None = None) -> None:
+        self.network = network
         self._at_once = at_once
+        self._company_s = company_s
+        self._pictures = pictures
         self._waiting: deque[_Request] = deque()
+        self._came = threading.Condition()
         self._running = threading.Lock()
         self._count_lock = threading.Lock()
         self._unanswered = 0
@@ -46,7 +57,9 @@ class Batcher:
         somebody else broke the pass that both were in."""
         mine = _Request(pictures)
         self._count(1)
-        self._waiting.append(mine)
+        with self._came:
+            self._waiting.append(mine)
+            self._came.notify_all()
         try:
             with self._running:  # whoever gets here first works for those behind
                 while not mine.answer.done():
@@ -56,15 +69,29 @@ class Batcher:
             self._count(-1)
 
     def _answer_some(self) -> None:
-        taken = [self._waiting.popleft() for _ in range(min(self._at_once, len(self._waiting)))]
+        taken = self._taken()
         try:
             joined = torch.cat([each.pictures for each in taken]) if len(taken) > 1 else taken[0].pictures
-            answer = self._network(joined)
+            answer = self.network(joined)
             for each, part in zip(taken, _split(answer, [len(each.pictures) for each in taken]), strict=True):
                 each.answer.set_result(part)
         finally:
             for each in taken:
                 each.answer.cancel()  # nothing, once it has a result
+
+    def _taken(self) -> list[_Request]:
+        """Those of the next pass, at least one."""
+        with self._came:
+            if self._company_s:
+                self._came.wait_for(lambda: len(self._waiting) >= self._at_once, self._company_s)
+            taken = [self._waiting.popleft()]
+            count = len(taken[0].pictures)
+            while self._waiting and len(taken) < self._at_once:
+                count += len(self._waiting[0].pictures)
+                if self._pictures is not None and count > self._pictures:
+                    break
+                taken.append(self._waiting.popleft())
+            return taken
 
     def _count(self, change: int) -> None:
         with self._count_lock:
@@ -81,3 +108,22 @@ def _split(answer: Any, sizes: Sequence[int]) -> Sequence[Any]:  # noqa: ANN401 
     if isinstance(answer, Tensor):
         return list(answer.split(list(sizes)))
     return list(zip(*(tensor.split(sizes) for tensor in answer), strict=True))
+
+
+def batched(shelf: Shelf, at_once: int, company_s: float) -> Shelf:
+    """The same models, for so many studies at once; a GPU's are asked for several of them in one pass.
+
+    Those on the processor gain nothing by it, and answer each request alone as they always do.
+    """
+    if at_once == 1:
+        return shelf
+
+    def for_many(network: Network) -> Network:
+        if not isinstance(network, GpuNetwork):
+            return network
+        return Batcher(network, at_once, company_s, network.at_once)
+
+    return {
+        name: model if isinstance(model, BrokenPackage) else type(model)(model.package, for_many(model.network))
+        for name, model in shelf.items()
+    }

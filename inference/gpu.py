@@ -134,7 +134,8 @@ def captured(given: Tensor, forward: Callable[[Tensor], tuple[Tensor, ...]]) -> 
             forward(given)
     torch.cuda.current_stream(given.device).wait_stream(aside)
     try:
-        with torch.cuda.graph(graph):
+        # other threads, which ask other networks, may do meanwhile what this one may not
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             answers = forward(given)
     except RuntimeError as error:
         _LOGGER.warning("A network is not captured: %s", type(error).__name__, extra={"action": "not_captured"})

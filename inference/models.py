@@ -24,7 +24,7 @@ from inference.foreign import ForeignNetwork
 from inference.gpu import GpuNetwork, gpu_network
 from inference.interpret import classification, slices_to_show
 from inference.registry import BrokenPackage, Package
-from inference.remembering import Memory, RememberingNetwork
+from inference.remembering import Memory, RememberingNetwork, Standin
 from inference.transforms import Placement, placement_of, prepared
 from inference.volume import Volume, first_slices
 from inference.weights_file import load_weights
@@ -54,8 +54,11 @@ class _Ready:
 
     @property
     def _own_network(self) -> Network:
-        """Not the memory it may be asked through."""
-        return self.network.network if isinstance(self.network, RememberingNetwork) else self.network
+        """Not what it may be asked through."""
+        network = self.network
+        while isinstance(network, Standin):
+            network = network.network
+        return network
 
     def _batches(self, volume: Volume) -> Iterator[Tensor]:
         """A volume's slices as the network takes them, as many at once as it takes."""

@@ -101,7 +101,13 @@ class Memory:
         return answer
 
 
-class RememberingNetwork:
+class Standin:
+    """Stands before a network, and is asked in its place."""
+
+    network: Network
+
+
+class RememberingNetwork(Standin):
     """A network that is asked through a memory."""
 
     def __init__(self, package: str, network: Network, memory: Memory) -> None:

@@ -108,12 +108,15 @@ def write_config(
 @contextmanager
 def serving(config: Path, port: int) -> Iterator[ServedNode]:
     """`dicom-node serve` from its ready line to SIGTERM, after which it must end well."""
-    log, storage = config.with_suffix(".log"), load_settings(config, {}).node.storage
+    settings = load_settings(config, {})
+    log, storage = config.with_suffix(".log"), settings.node.storage
+    # a second worker takes seconds of processor time to start; tests that need one ask for it
+    few = {"DICOM_NODE_RUNTIME__WORKERS": str(settings.runtime.workers or 1)}
     networks.lend(storage)
     with log.open("a") as errors:
         process = subprocess.Popen(
             [str(COMMAND), "serve", "--config", str(config)],
-            stdout=subprocess.PIPE, stderr=errors, text=True, env=environment(),
+            stdout=subprocess.PIPE, stderr=errors, text=True, env=environment() | few,
         )  # fmt: skip
         assert process.stdout is not None
         with process.stdout:

@@ -107,6 +107,34 @@ def test_requests_share_a_pass_as_far_as_they_may(at_once, sizes, kind):
     assert batcher.unanswered == 0
 
 
+def test_a_pass_waits_for_company_and_not_for_ever():
+    """It begins when it is full, or else after a moment."""
+    gate = Gate()
+    gate.may_answer.release(2)
+    with ThreadPoolExecutor(2) as threads:
+        batcher = Batcher(gate, 2, company_s=600.0)
+        found = [threads.submit(batcher, PICTURES[:1])]
+        assert eventually(lambda: batcher.unanswered == 1, 30)
+        found.append(threads.submit(batcher, PICTURES))
+        assert [each.result(30) is not None for each in found] == [True, True]
+    assert gate.sizes == [1 + len(PICTURES)]
+    assert Batcher(gate, 2, company_s=0.001)(PICTURES) is not None
+
+
+def test_a_pass_takes_no_more_pictures_than_it_may():
+    """A request that is larger by itself is asked alone."""
+    gate = Gate()
+    batcher = Batcher(gate, 8, pictures=2)
+    with ThreadPoolExecutor(4) as threads:
+        found = []
+        for number, count in enumerate((1, 1, 1, 3), start=1):
+            found.append(threads.submit(batcher, PICTURES[:count]))
+            assert eventually(lambda number=number: batcher.unanswered == number and gate.sizes == [1], 30)
+        gate.may_answer.release(3)
+        assert all(each.result(30) is not None for each in found)
+    assert gate.sizes == [1, 2, 3]
+
+
 def test_a_pass_that_breaks_leaves_nobody_waiting():
     """Who is in it gets no answer, who comes after it does."""
     gate = Gate()
