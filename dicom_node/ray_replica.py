@@ -11,7 +11,7 @@ from dicom_node.engine import compiling
 from inference.batching import Batcher
 from inference.models import load
 from inference.registry import BrokenPackage, open_package
-from inference.remote import Answer, to_arrays
+from inference.remote import Answer, alone, to_arrays
 
 
 class ReadyPackage:
@@ -28,7 +28,8 @@ class ReadyPackage:
         model = load(package, compiling(of.engine, of.precision, "auto", of.compiled_networks))
         if isinstance(model, BrokenPackage):
             raise ClusterError(f"{of.name} is not usable on this machine of the cluster: {model.reason}")
-        self._network = Batcher(model.network, of.requests_at_once)
+        network = model.network
+        self._network = Batcher(lambda pictures: alone(network(pictures)), of.requests_at_once)
 
     def run(self, pictures: NDArray[np.float32]) -> Answer:
         """(n, channels, size, size) to the network's numbers."""

@@ -13,6 +13,8 @@ from dicom_node.domain.delivery import retry_delay_s
 
 #: Digits of a digest that tell a person two packages apart.
 _SHOWN = 12
+#: Requests of one study that are under way at a time, at most: they bound the memory that a large study takes.
+SIDE_BY_SIDE = 8
 
 
 class ClusterError(Exception):
@@ -58,6 +60,13 @@ class Replicated:
     compiled_networks: Path
     threads: int
     requests_at_once: int
+
+
+def side_by_side(found: Match | None, wanted: Mapping[str, str], digest: str) -> int:
+    """Requests about a package that a study should have under way: one for each replica, so that none waits for work
+    while another has several; 0 where nobody is asked."""
+    usable: Mapping[str, int] = {} if found is None else found.usable
+    return min(SIDE_BY_SIDE, sum(count for name, count in usable.items() if wanted[name] == digest))
 
 
 def match(wanted: Mapping[str, str], offer: Offer) -> Match:
