@@ -12,6 +12,7 @@ from inference.findings import Task
 from inference.models import load
 from inference.registry import open_package
 from tests.builders.foreign import segmenter, write_foreign
+from tests.builders.packages import write_package
 
 
 @pytest.fixture
@@ -33,6 +34,22 @@ def test_a_replica_answers_as_the_network_does(of):
     assert np.array_equal(replica.run(pictures), network(torch.from_numpy(pictures.copy())).numpy())
     assert replica.unanswered() == 0
     assert torch.get_num_threads() == 1
+
+
+def test_of_a_detector_in_torch_the_candidates_travel(of, tmp_path):
+    """What it gives beside them for its training would not; requests may share a pass, too."""
+    folder = write_package(
+        tmp_path / "boxes", Task.DETECTION, architecture="yolov5n", questions={"lesion": ("lesion",)}
+    )
+    package = open_package(folder)
+    replica = ReadyPackage(
+        replace(of, name="boxes", folder=folder, digest=package.digest, engine="torch", requests_at_once=2)
+    )
+    pictures = np.random.default_rng(1).normal(0, 1, (2, 1, 64, 64)).astype(np.float32)
+    (candidates,) = replica.run(pictures)
+    with torch.inference_mode():
+        expected = load(package).network(torch.from_numpy(pictures).contiguous(memory_format=torch.channels_last))[0]
+    assert np.array_equal(candidates, expected.numpy())
 
 
 def test_another_package_than_the_one_that_is_meant_is_refused(of):
