@@ -25,7 +25,7 @@ class ReadyPackage:
         if package.digest != of.digest:
             raise ClusterError(f"{of.name} is another one on this machine of the cluster; install the same version")
         torch.set_num_threads(of.threads)
-        model = load(package, compiling(of.engine, of.precision, "auto", of.compiled_networks))
+        model = load(package, compiling(of.engine, of.precision, of.device, of.compiled_networks))
         if isinstance(model, BrokenPackage):
             raise ClusterError(f"{of.name} is not usable on this machine of the cluster: {model.reason}")
         network = model.network

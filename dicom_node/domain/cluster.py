@@ -54,9 +54,10 @@ class Replicated:
     folder: Path
     #: Of its card.json; the machine that a replica starts on must have the same.
     digest: str
-    #: As runtime.engine and runtime.precision have it.
+    #: As runtime.engine, runtime.precision and runtime.device have them; the last cpu without a share of a GPU.
     engine: str
     precision: str
+    device: str
     compiled_networks: Path
     threads: int
     requests_at_once: int
