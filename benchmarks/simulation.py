@@ -79,17 +79,26 @@ def with_section(page: str, told: str) -> str:
     return f"{before}{_FROM}{told}{_TO}{after}"
 
 
-def main() -> None:
-    """Simulate, print, and leave a JSON file or the page if asked."""
+def _wanted() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--below", type=float, default=BELOW_S, help=f"seconds at p99; left out: {BELOW_S:g}")
     parser.add_argument("--times", type=Path, default=SERVICE_TIMES, help="service times; left out: those of the page")
     parser.add_argument("--faster", type=float, default=1.0, help="than measured; left out: 1, a processor core")
     parser.add_argument("--gpus", type=float, help="share of a GPU of each replica; left out: each has a core")
-    parser.add_argument("--places", nargs="*", default=[place.name for place in PLACES])
+    names = [place.name for place in PLACES]
+    parser.add_argument("--places", nargs="*", choices=names, default=names, help="left out: all")
     parser.add_argument("--json", type=Path, help="write the table there, too")
     parser.add_argument("--page", type=Path, help="put the table there, between its marks")
     wanted = parser.parse_args()
+    if wanted.page is not None and set(wanted.places) != set(names):
+        parser.error("the page has all places")
+    return wanted
+
+
+def main() -> None:
+    """Simulate, print, and leave a JSON file or the page if asked."""
+    wanted = _wanted()
     measured = json.loads(wanted.times.read_text(encoding="utf-8"))
     places = [place for place in PLACES if place.name in wanted.places]
     rows = [row for place in places for row in plan(place, measured, wanted.faster, wanted.below)]

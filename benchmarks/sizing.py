@@ -71,6 +71,7 @@ class Row:
 
 PLACES = (
     Place("hospital", 300, 1),
+    Place("large hospital", 2_000, 1),
     Place("region", 5_000, 17),
     Place("country", 100_000, 334),
 )
