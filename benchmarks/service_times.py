@@ -1,8 +1,9 @@
 """How long the shipped packages take per kind of study, for the simulation: `python -m benchmarks.service_times FILE`.
 
-Each generated study goes through the node's own analysis on one thread. Measured are its forward passes, which a
-cluster may take over, and the rest of the wall time, which stays with the node: reading, preparing, interpreting,
-encoding. On a machine that does something else the figures are too long; the file has the load beside them.
+Each generated study, made as large as one series of a hospital is, goes through the node's own analysis on one thread.
+Measured are its forward passes, which a cluster may take over, and the rest of the wall time, which stays with the
+node: reading, preparing, interpreting, encoding. On a machine that does something else the figures are too long; the
+file has the load beside them. It takes a minute, and ends after two wherever it is: the kinds take turns.
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from typing import Any
 
 from torch import Tensor
 
+from benchmarks.hospital_studies import hospital_studies
 from benchmarks.rounds import machine
 from dicom_node.engine import build_engine
-from dicom_node.phantoms import PhantomStudy, phantom_studies
+from dicom_node.phantoms import PhantomStudy
 from dicom_node.pipeline import Engine, analyse_study
 from dicom_node.settings import SHIPPED_CONFIG, load_settings
 from inference.models import Model, Network
 from inference.registry import BrokenPackage
 
-_SEED = 1
 #: The first analysis of each study warms caches up, and is not counted.
 _UNCOUNTED = 1
+#: After so long no further round begins.
+_AT_MOST_S = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,10 @@ class _Pass:
     package: str
     pictures: int
     seconds: float
+
+
+#: (seconds of everything, forward passes) of one analysis.
+_Measured = tuple[float, list[_Pass]]
 
 
 class _Timed:
@@ -65,22 +72,28 @@ def _timed(engine: Engine, note: Callable[[_Pass], None]) -> Engine:
     return replace(engine, shelf={name: with_clock(name, model) for name, model in engine.shelf.items()})
 
 
-def _rounds(study: PhantomStudy, engine: Engine, folder: Path, rounds: int) -> Iterator[tuple[float, list[_Pass]]]:
-    """(seconds of everything, forward passes) of each analysis."""
+def _once(study: PhantomStudy, engine: Engine, folder: Path) -> tuple[float, list[_Pass]]:
+    """(seconds of everything, forward passes) of one analysis of the study's files, which lie in `folder`."""
+    passes: list[_Pass] = []
     paths = [folder / f"{instance.SOPInstanceUID}.dcm" for instance in study.instances]
-    for path, instance in zip(paths, study.instances, strict=True):
-        instance.save_as(path, enforce_file_format=True)
+    timed, started = _timed(engine, passes.append), time.perf_counter()
+    analyse_study(study.study_instance_uid, paths, timed, datetime.datetime.now(datetime.UTC))
+    return time.perf_counter() - started, passes
+
+
+def _in_turns(studies: Sequence[PhantomStudy], engine: Engine, folder: Path, rounds: int) -> Iterator[list[_Measured]]:
+    """What each study took in one round, for so many rounds, or until the time is over."""
+    until = time.monotonic() + _AT_MOST_S
     for number in range(rounds + _UNCOUNTED):
-        passes: list[_Pass] = []
-        started = time.perf_counter()
-        analyse_study(
-            study.study_instance_uid, paths, _timed(engine, passes.append), datetime.datetime.now(datetime.UTC)
-        )
-        if number >= _UNCOUNTED:
-            yield time.perf_counter() - started, passes
+        found = [_once(study, engine, folder) for study in studies]
+        if number < _UNCOUNTED:
+            continue
+        yield found
+        if time.monotonic() > until:
+            return
 
 
-def _record(study: PhantomStudy, found: Sequence[tuple[float, list[_Pass]]]) -> dict[str, object]:
+def _record(study: PhantomStudy, found: Sequence[_Measured]) -> dict[str, object]:
     """Seconds to three places: of the node, and of each forward pass in its turn, one figure a round."""
     first = found[0][1]
     return {
@@ -109,8 +122,11 @@ def main() -> None:
         environment = {"DICOM_NODE_NODE__STORAGE": str(folder / "var"), "DICOM_NODE_RUNTIME__THREADS": "1"}
         (folder / "var").mkdir()
         engine = build_engine(load_settings(SHIPPED_CONFIG, environment))
-        studies = phantom_studies(_SEED, datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
-        kinds = {study.kind: _record(study, list(_rounds(study, engine, folder, wanted.rounds))) for study in studies}
+        studies = list(hospital_studies())
+        for instance in (each for study in studies for each in study.instances):
+            instance.save_as(folder / f"{instance.SOPInstanceUID}.dcm", enforce_file_format=True)
+        found = zip(*_in_turns(studies, engine, folder, wanted.rounds), strict=True)
+        kinds = {study.kind: _record(study, of_it) for study, of_it in zip(studies, found, strict=True)}
     told = {
         "measured": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": on | {"load after": round(float(Path("/proc/loadavg").read_text().split()[0]), 2)},

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom_node.domain.breaker import Breaker, may_try
-from dicom_node.domain.cluster import ClusterError, Match, Offer, after_failure, match
+from dicom_node.domain.cluster import ClusterError, Match, Offer, after_failure, match, side_by_side
 from dicom_node.domain.errors import StoreError
 from dicom_node.ray_process import CONNECTS_WITHIN_S, RayProcess
 from dicom_node.settings import Settings
@@ -101,6 +101,11 @@ class Cluster:
             self._answered()
         return cast("Answer", answer)
 
+    def width(self, digest: str) -> int:
+        """Requests about a package that are worth having under way at a time; 0 while it is computed here."""
+        with self._lock:
+            return side_by_side(self._match, self._wanted, digest)
+
     def stop(self) -> None:
         """Let go of it."""
         with self._lock:
@@ -180,4 +185,4 @@ def cluster_for(shelf: Shelf, settings: Settings, health: Health) -> tuple[Shelf
     address, timeout_s = settings.runtime.address, settings.runtime.timeout_seconds
     cluster = Cluster(digests(shelf), lambda: RayProcess(address, timeout_s), health, time.time)
     cluster.start()
-    return lent(shelf, cluster.ask), cluster
+    return lent(shelf, cluster.ask, cluster.width), cluster

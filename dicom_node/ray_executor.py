@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -64,6 +64,8 @@ class Replicas:
         self._looked_at = float("-inf")
         self._by_digest: dict[str, list[str]] = {}
         self._handles: dict[str, ActorHandle[Any]] = {}
+        #: Requests of this process that are under way, by replica: one that was just sent has not been counted there.
+        self._under_way: Counter[str] = Counter()
 
     def offer(self) -> Offer:
         """Every package served, by those of its replicas that have a name now."""
@@ -90,14 +92,29 @@ class Replicas:
                 raise ClusterError(f"a replica stopped with {type(error.cause).__name__}") from error
             except (RayActorError, RaySystemError, ValueError):  # ValueError: its name is gone
                 self._forget(name, dead)
+            finally:
+                with self._lock:
+                    self._under_way[name] -= 1
         raise ClusterError(f"no answer within {timeout_s:g} s")
 
     def _less_busy(self, digest: str, dead: set[str], left_s: float) -> str | None:
-        """Of two by chance the one that has less to do: nearly as good as asking all, and as cheap as asking one."""
+        """Of two by chance the one that has less to do: nearly as good as asking all, and as cheap as asking one.
+
+        By chance among those that this process asks least: what goes side by side shall not meet at one. From now on
+        the request counts as under way there.
+        """
         alive = [name for name in self._serving(digest) if name not in dead]
-        two = self._chance.sample(alive, min(2, len(alive)))
-        if len(two) < 2:
-            return two[0] if two else None
+        with self._lock:
+            two = sorted(self._chance.sample(alive, len(alive)), key=self._under_way.__getitem__)[:2]
+            self._under_way.update(two)  # both, so that another thread looks elsewhere meanwhile
+        waiting = dict.fromkeys(two, 0) if len(two) < 2 else self._waiting_at(two, dead, left_s)
+        with self._lock:
+            chosen = min(waiting, key=lambda name: max(waiting[name], self._under_way[name] - 1), default=None)
+            self._under_way.subtract(name for name in two if name != chosen)
+        return chosen
+
+    def _waiting_at(self, two: Collection[str], dead: set[str], left_s: float) -> Mapping[str, int]:
+        """Requests of everybody that each has not answered yet; without those that do not say."""
         waiting: dict[str, int] = {}
         for name in two:
             try:
@@ -107,7 +124,7 @@ class Replicas:
                 continue
             except (RayActorError, RaySystemError, ValueError):
                 self._forget(name, dead)
-        return min(waiting, key=waiting.__getitem__) if waiting else None
+        return waiting
 
     def _serving(self, digest: str) -> Collection[str]:
         if time.monotonic() - self._looked_at > _LOOK_AGAIN_S:

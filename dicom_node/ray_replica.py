@@ -11,7 +11,7 @@ from dicom_node.engine import compiling
 from inference.batching import Batcher
 from inference.models import load
 from inference.registry import BrokenPackage, open_package
-from inference.remote import Answer, to_arrays
+from inference.remote import Answer, alone, to_arrays
 
 
 class ReadyPackage:
@@ -25,10 +25,11 @@ class ReadyPackage:
         if package.digest != of.digest:
             raise ClusterError(f"{of.name} is another one on this machine of the cluster; install the same version")
         torch.set_num_threads(of.threads)
-        model = load(package, compiling(of.engine, of.precision, "auto", of.compiled_networks))
+        model = load(package, compiling(of.engine, of.precision, of.device, of.compiled_networks))
         if isinstance(model, BrokenPackage):
             raise ClusterError(f"{of.name} is not usable on this machine of the cluster: {model.reason}")
-        self._network = Batcher(model.network, of.requests_at_once)
+        network = model.network
+        self._network = Batcher(lambda pictures: alone(network(pictures)), of.requests_at_once)
 
     def run(self, pictures: NDArray[np.float32]) -> Answer:
         """(n, channels, size, size) to the network's numbers."""

@@ -53,6 +53,8 @@ def replicated(settings: Settings) -> tuple[Replicated, ...]:
                 digest=package.digest,
                 engine=settings.runtime.engine,
                 precision=settings.runtime.precision,
+                # Ray hides no GPU from an actor that has no share of one
+                device=settings.runtime.device if wanted.gpus else "cpu",
                 compiled_networks=settings.compiled_networks.absolute(),
                 threads=max(1, int(wanted.cpus)),
                 requests_at_once=wanted.requests_at_once,

@@ -13,6 +13,8 @@ from dicom_node.domain.delivery import retry_delay_s
 
 #: Digits of a digest that tell a person two packages apart.
 _SHOWN = 12
+#: Requests of one study that are under way at a time, at most: they bound the memory that a large study takes.
+SIDE_BY_SIDE = 8
 
 
 class ClusterError(Exception):
@@ -52,12 +54,20 @@ class Replicated:
     folder: Path
     #: Of its card.json; the machine that a replica starts on must have the same.
     digest: str
-    #: As runtime.engine and runtime.precision have it.
+    #: As runtime.engine, runtime.precision and runtime.device have them; the last cpu without a share of a GPU.
     engine: str
     precision: str
+    device: str
     compiled_networks: Path
     threads: int
     requests_at_once: int
+
+
+def side_by_side(found: Match | None, wanted: Mapping[str, str], digest: str) -> int:
+    """Requests about a package that a study should have under way: one for each replica, so that none waits for work
+    while another has several; 0 where nobody is asked."""
+    usable: Mapping[str, int] = {} if found is None else found.usable
+    return min(SIDE_BY_SIDE, sum(count for name, count in usable.items() if wanted[name] == digest))
 
 
 def match(wanted: Mapping[str, str], offer: Offer) -> Match:

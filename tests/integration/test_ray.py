@@ -1,6 +1,7 @@
 """A node's models on a Ray cluster of two raylets: the same answers, whatever dies; and here, while nobody answers."""
 
 import logging
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -82,32 +83,42 @@ def line(tmp_path_factory):
 
 
 class Watched:
-    """Asks the cluster, and has something happen before the third request."""
+    """Asks the cluster, and has something happen when the third request is made; notes how many are under way."""
 
     def __init__(self, cluster: Cluster, happens=lambda: None):
         self._cluster = cluster
         self._happens = happens
+        self._lock = threading.Lock()
+        self._asked = self._under_way = self.most = 0
         self.answers = []
 
     def __call__(self, digest, pictures):
         """As `Ask` is."""
-        if len(self.answers) == 2:
-            self._happens()
-        self.answers.append(self._cluster.ask(digest, pictures))
-        return self.answers[-1]
+        with self._lock:
+            self._asked += 1
+            self._under_way += 1
+            self.most = max(self.most, self._under_way)
+            if self._asked == 3:
+                self._happens()
+        answer = self._cluster.ask(digest, pictures)
+        with self._lock:
+            self._under_way -= 1
+            self.answers.append(answer)
+        return answer
 
 
 def scores_with(line, cluster, happens=lambda: None):
-    """Of every voxel, all of them answered by the cluster."""
+    """Of every voxel, all of them answered by the cluster, two requests at a time."""
     watched = Watched(cluster, happens)
-    scores = lent({"unet": line.model}, watched)["unet"].scores(STACK)
+    scores = lent({"unet": line.model}, watched, cluster.width)["unet"].scores(STACK)
     assert len(watched.answers) == 8
     assert all(answer is not None for answer in watched.answers)
+    assert watched.most == 2
     return scores
 
 
 def test_a_cluster_gives_the_nodes_own_results_whatever_dies(line):
-    """Bit for bit, with both replicas, after one was killed in mid-study, and after a raylet was."""
+    """Bit for bit, with both replicas side by side, after one was killed in mid-study, and after a raylet was."""
     here = line.model.scores(STACK)
     assert {len(line.cluster.replicas(0)), len(line.cluster.replicas(1))} == {1}
     with line.asking() as (_, cluster):

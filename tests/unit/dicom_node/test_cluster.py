@@ -12,7 +12,7 @@ import pytest
 
 from dicom_node.cluster import CLUSTER, Cluster, cluster_for
 from dicom_node.domain.breaker import CLOSED
-from dicom_node.domain.cluster import ClusterError, Offer, after_failure, match
+from dicom_node.domain.cluster import SIDE_BY_SIDE, ClusterError, Offer, after_failure, match
 from dicom_node.domain.errors import StoreError
 from dicom_node.engine import build_engine
 from dicom_node.pipeline import analyse_study
@@ -152,6 +152,15 @@ def test_what_is_not_served_is_computed_here(cluster_of, caplog):
     assert cluster.ask(DIGEST, PICTURES) is ANSWER
     assert told(caplog) == ["cluster_ready"]
     assert "yolo is not served there" in caplog.text
+
+
+def test_a_study_has_a_request_for_each_replica_under_way(cluster_of, clock):
+    """Of its own package, and not without bound; none while the cluster is lost."""
+    many = {(NAME, DIGEST): 3, ("yolo", DIGEST): 100, ("yolo", OTHER): 50, ("other", OTHER): 5}
+    cluster = cluster_of(Scripted(Offer(many), [ClusterError("gone")]), wanted={NAME: DIGEST, "yolo": OTHER})
+    assert (cluster.width(DIGEST), cluster.width(OTHER), cluster.width("f" * 64)) == (3, SIDE_BY_SIDE, 0)
+    cluster.ask(DIGEST, PICTURES)
+    assert cluster.width(DIGEST) == 0
 
 
 def test_two_threads_that_lose_it_at_once_are_one_loss(cluster_of, store):

@@ -12,6 +12,7 @@ from inference.findings import Task
 from inference.models import load
 from inference.registry import open_package
 from tests.builders.foreign import segmenter, write_foreign
+from tests.builders.packages import write_package
 
 
 @pytest.fixture
@@ -20,7 +21,9 @@ def of(tmp_path):
     before = torch.get_num_threads()
     folder = write_foreign(tmp_path / "brought", segmenter(), Task.SEGMENTATION, {"lesion": ("lesion",)})
     digest = open_package(folder).digest
-    yield Replicated("brought", folder, digest, "openvino", "f32", tmp_path / "compiled", threads=1, requests_at_once=1)
+    yield Replicated(
+        "brought", folder, digest, "openvino", "f32", "cpu", tmp_path / "compiled", threads=1, requests_at_once=1
+    )
     torch.set_num_threads(before)
 
 
@@ -33,6 +36,31 @@ def test_a_replica_answers_as_the_network_does(of):
     assert np.array_equal(replica.run(pictures), network(torch.from_numpy(pictures.copy())).numpy())
     assert replica.unanswered() == 0
     assert torch.get_num_threads() == 1
+
+
+def test_of_a_detector_in_torch_the_candidates_travel(of, tmp_path):
+    """What it gives beside them for its training would not; requests may share a pass, too."""
+    folder = write_package(
+        tmp_path / "boxes", Task.DETECTION, architecture="yolov5n", questions={"lesion": ("lesion",)}
+    )
+    package = open_package(folder)
+    replica = ReadyPackage(
+        replace(of, name="boxes", folder=folder, digest=package.digest, engine="torch", requests_at_once=2)
+    )
+    pictures = np.random.default_rng(1).normal(0, 1, (2, 1, 64, 64)).astype(np.float32)
+    (candidates,) = replica.run(pictures)
+    with torch.inference_mode():
+        expected = load(package).network(torch.from_numpy(pictures).contiguous(memory_format=torch.channels_last))[0]
+    assert np.array_equal(candidates, expected.numpy())
+
+
+@pytest.mark.parametrize(("device", "told"), [("cpu", []), ("auto", ["not_on_gpu"])])
+def test_a_gpu_is_used_by_a_share_of_it_alone(of, tmp_path, monkeypatch, caplog, device, told):
+    """Also where torch finds one: here it finds one that is not there, and says so when it is asked to."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    folder = write_package(tmp_path / "net", Task.SEGMENTATION)
+    ReadyPackage(replace(of, name="net", folder=folder, digest=open_package(folder).digest, device=device))
+    assert [record.action for record in caplog.records if hasattr(record, "action")] == told
 
 
 def test_another_package_than_the_one_that_is_meant_is_refused(of):

@@ -10,7 +10,7 @@ import torch
 from inference.batching import Batcher
 from inference.models import load, load_all
 from inference.registry import BrokenPackage, open_package
-from inference.remote import lent, to_arrays, to_tensors
+from inference.remote import RemoteNetwork, alone, lent, to_arrays, to_tensors
 from tests.builders.command import eventually
 from tests.builders.packages import volume_of
 
@@ -61,6 +61,80 @@ def test_a_lent_model_is_asked_elsewhere_and_here_where_nobody_answers(packages)
     assert np.array_equal(remote.scores(stack), expected)
     assert asked == [(model.package.digest, (count, 1, 64, 64)) for count in (8, 1, 8, 1)]
     assert remote.differentiable is not None
+
+
+class Elsewhere:
+    """Answers as a model does, to so many at a time; notes how many these were."""
+
+    def __init__(self, model, width, lost=()):
+        self._model = model
+        self._together = threading.Barrier(width, timeout=30)
+        self._lock = threading.Lock()
+        self._lost = lost
+        self.asked = []
+
+    def __call__(self, _digest, pictures):
+        """As `Ask` is; whoever is in a later place answers first."""
+        with self._lock:
+            number = len(self.asked)
+            self.asked.append(len(pictures))
+        place = self._together.wait()
+        for _ in range(place):
+            self._together.wait()
+        with self._lock, torch.inference_mode():
+            answer = None if number in self._lost else to_arrays(self._model.network(torch.from_numpy(pictures)))
+        for _ in range(self._together.parties - 1 - place):
+            self._together.wait()
+        return answer
+
+
+@pytest.mark.parametrize("lost", [(), (1,), (0, 5)])
+def test_a_study_is_asked_about_side_by_side_where_several_answer(packages, lost):
+    """Three at a time, the scores in their order; of what is lost on its way each is computed here."""
+    model = load(open_package(packages / "segmenter"))
+    stack = volume_of(np.random.default_rng(3).normal(50, 9, (48, 40, 30)))
+    elsewhere = Elsewhere(model, 3, lost)
+    remote = lent({"a": model}, elsewhere, lambda digest: 3 * (digest == model.package.digest))["a"]
+    assert remote.at_once == 24
+    assert np.array_equal(remote.scores(stack), model.scores(stack))
+    assert elsewhere.asked == [8] * 6
+
+
+@pytest.mark.parametrize("width", [0, 1])
+def test_where_one_answers_or_none_requests_go_one_after_the_other(packages, width):
+    """In portions of a forward pass."""
+    model = load(open_package(packages / "segmenter"))
+    assert lent({"a": model}, lambda *_: None, lambda _: width)["a"].at_once == 8
+
+
+class Asked:
+    """In place of a model: a network that takes two pictures at once."""
+
+    at_once = 2
+
+    def __init__(self, network):
+        self.network = network
+        self.package = type("Package", (), {"digest": "d"})
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2])
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_answers_to_parts_are_joined(kind, is_answered):
+    """Of each kind, from elsewhere and from here; of a detector the candidates alone."""
+
+    def network(pictures):
+        assert len(pictures) <= 2
+        answer = answers_of_each_kind(pictures)[kind]
+        return (*answer[:1], {"for": "training"}) if kind == 2 else answer
+
+    def ask(_digest, pictures):
+        return to_arrays(alone(network(torch.from_numpy(pictures)))) if is_answered else None
+
+    found = RemoteNetwork(Asked(network), ask, lambda _: 2)(PICTURES)
+    expected = answers_of_each_kind(PICTURES)[kind]
+    assert type(found) is type(expected)
+    for one, other in zip(_tensors(found), _tensors(alone(expected)), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_what_is_broken_is_not_lent(tmp_path):
