@@ -1,6 +1,6 @@
 """What was accepted, recorded in its order by one thread: a flush of the disk costs as much for one row as for ten.
 
-Its sender need not wait for that. What cannot be recorded waits, on disk, and is tried again; when that is true of many,
+Its sender need not wait for that. What cannot be recorded waits, on disk, and is tried again; when many have to,
 nothing more is taken in, and senders are told so.
 """
 

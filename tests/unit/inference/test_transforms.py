@@ -131,22 +131,14 @@ def test_prepare_is_place_of_unit_standardised():
     assert (placement.rows, placement.columns) == (40, 50)
 
 
-def test_batches_of_a_long_stack_are_those_of_a_short_one(monkeypatch):
-    """Whatever is in memory at a time: a network is asked in full batches, and the last one has the rest."""
-    pixels, preparation = np.zeros((23, 10, 10), np.float32), Preparation(size=4, use_window=False)
-    sizes = [len(batch) for batch in prepared(pixels, None, preparation, 4)]
-    monkeypatch.setattr("inference.transforms._VALUES_OF_BATCHES", 1000)  # ten slices
-    assert [len(batch) for batch in prepared(pixels, None, preparation, 4)] == sizes == [4] * 5 + [3]
-
-
-@pytest.mark.parametrize(("side", "size"), [(40, 4), (4, 40)])
-def test_only_some_of_a_long_stack_is_in_memory(monkeypatch, side, size):
-    """Bounded by what goes in, and by what comes out where that is larger."""
-    monkeypatch.setattr("inference.transforms._VALUES_OF_BATCHES", 3 * 40 * 40)
-    preparation, placed = Preparation(size=size, use_window=False), []
+def test_only_one_batch_of_a_long_stack_is_in_memory(monkeypatch):
+    """A network is asked in full batches, and the last one has the rest; each is made when it is asked for."""
+    placed = []
     monkeypatch.setattr("inference.transforms.place", lambda unit, size: placed.append(len(unit)) or place(unit, size))
-    assert len(list(prepared(np.zeros((7, side, side), np.float32), None, preparation, 1))) == 7
-    assert placed == [3, 3, 1]
+    batches = prepared(np.zeros((7, 10, 10), np.float32), None, Preparation(size=4, use_window=False), 3)
+    assert len(next(batches)) == 3
+    assert placed == [3]
+    assert [len(batch) for batch in batches] == [3, 1]
 
 
 def test_resized_squares_of_the_right_size_are_left_alone():
