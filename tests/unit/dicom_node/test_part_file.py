@@ -2,46 +2,63 @@
 
 import errno
 import hashlib
+import os
 
 import pytest
 
 from dicom_node.domain.errors import OutOfResources
-from dicom_node.part_file import PartFile
+from dicom_node.part_file import UNSEALED, PartFile, Sealed, sealed_at
+from dicom_node.slots import Slots
+
+HEADER = b"header" + UNSEALED
 
 
 def endless(_nr_bytes):
     """A disk without bounds."""
 
 
-def test_what_was_written_is_read_hashed_and_gone(tmp_path):
-    """Behind its header; it has no other name, so it goes when it is closed."""
-    with PartFile(tmp_path, b"header", endless) as part:
+def begun(folder, header=HEADER, check_room=endless):
+    """A file in the folder, and nothing of its data set yet."""
+    return PartFile(Slots(folder).take(), header, check_room)
+
+
+def test_what_was_written_is_read_and_gone(tmp_path):
+    """Behind its header; it was not sealed, so it goes when it is closed, and nobody takes it for whole before."""
+    with begun(tmp_path) as part:
         part.write(b"first ")
         part.write(memoryview(b"second"))
         dataset = part.dataset()
         assert [dataset.read(6), dataset.read(100), dataset.read(100)] == [b"first ", b"second", b""]
-        assert part.path.read_bytes() == b"headerfirst second"
-        assert part.size_bytes == len(b"headerfirst second")
-        assert part.digest == hashlib.sha256(b"first second").hexdigest()
+        assert part.path.read_bytes() == HEADER + b"first second"
+        assert sealed_at(part.path, len(HEADER)) is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_under_another_name_it_stays(tmp_path):
-    """Whoever has renamed it keeps it."""
-    with PartFile(tmp_path, b"", endless) as part:
-        part.write(b"kept")
-        part.path.replace(tmp_path / "kept")
-    assert (tmp_path / "kept").read_bytes() == b"kept"
+@pytest.mark.parametrize("content", [b"", b"the data set"])
+def test_what_was_sealed_stays_and_is_known_for_whole(tmp_path, content):
+    """With its size, its digest and its priority; its header is as long as it was."""
+    with begun(tmp_path) as part:
+        part.write(content)
+        sealed = part.seal(priority=2)
+    size_bytes = len(HEADER) + len(content)
+    assert sealed == Sealed(part.path, size_bytes, hashlib.sha256(content).hexdigest(), priority=2)
+    assert sealed.path.stat().st_size == size_bytes
+    assert sealed_at(sealed.path, len(HEADER)) == sealed
 
 
-def test_it_outlives_its_name(tmp_path):
-    """A copy is the same, header and hash and all."""
-    with PartFile(tmp_path, b"header", endless) as part:
-        part.write(bytes(100_000))
-        part.path.unlink()
-        with part.copied() as copy:
-            assert copy.path.read_bytes() == b"header" + bytes(100_000)
-            assert copy.digest == part.digest
+def test_its_seal_is_on_disk_before_anybody_hears_of_it(tmp_path, monkeypatch):
+    """One flush, after the last byte was written."""
+    flushed, fdatasync = [], os.fdatasync
+
+    def noting(descriptor):
+        flushed.append(os.pread(descriptor, 1000, 0))
+        fdatasync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", noting)
+    with begun(tmp_path) as part:
+        part.write(b"data")
+        sealed = part.seal()
+    assert flushed == [sealed.path.read_bytes()]
 
 
 def test_there_must_be_room_all_along(tmp_path, monkeypatch):
@@ -52,25 +69,30 @@ def test_there_must_be_room_all_along(tmp_path, monkeypatch):
         if nr_bytes > 10:
             raise OutOfResources("no room")
 
-    with PartFile(tmp_path, b"header", room) as part:
+    with begun(tmp_path, b"header", room) as part:
         part.write(b"a little")
         with pytest.raises(OutOfResources, match="no room"):
             part.write(b"more than there is room for")
     with pytest.raises(OutOfResources, match="no room"):
-        PartFile(tmp_path, b"a long header", room)
+        begun(tmp_path, b"a long header", room)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_the_disk_says_is_out_of_resources(tmp_path, monkeypatch):
-    """While the header is written, too: then there is no file."""
+    """While the header is written and while it is sealed, too: then there is no file."""
 
-    def full(_file, _chunk):
+    def full(*_arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with PartFile(tmp_path, b"header", endless) as part:
+    with begun(tmp_path) as part:
         monkeypatch.setattr("dicom_node.part_file.write_whole", full)
         with pytest.raises(OutOfResources, match="No space left"):
             part.write(b"data")
     with pytest.raises(OutOfResources, match="No space left"):
-        PartFile(tmp_path, b"header", endless)
+        begun(tmp_path)
+    monkeypatch.undo()
+    with begun(tmp_path) as part:
+        monkeypatch.setattr(os, "fdatasync", full)
+        with pytest.raises(OutOfResources, match="No space left"):
+            part.seal()
     assert list(tmp_path.iterdir()) == []
