@@ -4,7 +4,8 @@ Every way is given the files of the same series; told is the time of one image.
 
 - node: `load_study`, as the worker calls it (headers, whose image it is, stacking by place, decoding, modality values),
   then `prepare`: the header's window, percentiles of the stack to 0..1, resize with the aspect kept, normalisation.
-- node, headers too: the same, and every header made usable as a whole, which results need and pixels do not.
+- node, two decoders: the same with a pool of two threads that decode, as the worker has one.
+- node, headers too: as the first, and every header made usable as a whole, which results need and pixels do not.
 - pydicom, same result: dcmread, pixel_array, apply_modality_lut, apply_voi_lut, numpy's percentiles of the stack to
   0..1, Pillow's resize with the aspect kept, normalisation. Before anything is timed its result is compared with the
   node's: they differ by less than a four-thousandth of the grey scale.
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +43,8 @@ from tests.builders.datasets import ct_series, mr_series, radiograph
 
 _GOAL = 4.0
 _COMPRESSED = ", JPEG-LS"
-_NODE, _WHOLE, _SAME, _SHORT = "node", "node, headers too", "pydicom, same result", "pydicom, short"
+_NODE, _POOL, _WHOLE = "node", "node, two decoders", "node, headers too"
+_SAME, _SHORT = "pydicom, same result", "pydicom, short"
 #: How far the results may lie apart in what the network takes, whose grey scale is 4 wide.
 _APART = 1e-3
 
@@ -58,9 +61,9 @@ class _Case:
     def _preparation(self) -> Preparation:
         return Preparation(size=self.size, use_window=True)
 
-    def node(self) -> Tensor:
+    def node(self, threads: int = 1) -> Tensor:
         """As the node does it: (image, 1, size, size)."""
-        [volume] = load_study(self.study_instance_uid, self.paths, LoadSettings()).volumes
+        [volume] = load_study(self.study_instance_uid, self.paths, LoadSettings(threads=threads)).volumes
         return prepare(volume.pixels, volume.window, self._preparation)[0]
 
     def whole(self) -> None:
@@ -87,6 +90,16 @@ class _Case:
             grey = ((values - values.min()) / (values.max() - values.min()) * 255).astype(np.uint8)
             square = Image.fromarray(grey).resize((self.size, self.size), Image.Resampling.BILINEAR)
             torch.from_numpy(np.asarray(square, np.float32) / 255)
+
+    def ways(self) -> dict[str, Callable[[], object]]:
+        """All that are compared, by name."""
+        return {
+            _NODE: self.node,
+            _POOL: partial(self.node, threads=2),
+            _WHOLE: self.whole,
+            _SAME: self.same,
+            _SHORT: self.short,
+        }
 
 
 def _windowed(path: Path) -> NDArray[np.float64]:
@@ -163,7 +176,7 @@ def main() -> None:
             apart = float((each.node() - each.same()).abs().max())
             if apart > _APART:
                 raise SystemExit(f"{case}: the results differ by {apart:.3g}; there is nothing to compare")
-            for kind, way in ((_NODE, each.node), (_WHOLE, each.whole), (_SAME, each.same), (_SHORT, each.short)):
+            for kind, way in each.ways().items():
                 ways[f"{case}: {kind}"] = _milliseconds(way, len(each.paths))
         figures = in_rounds(ways, wanted.rounds)
     ratios = [
@@ -173,7 +186,7 @@ def main() -> None:
             _GOAL if (plain, node) == (_SAME, _NODE) and not case.endswith(_COMPRESSED) else None,
         )
         for case in cases
-        for plain, node in ((_SAME, _NODE), (_SAME, _WHOLE), (_SHORT, _NODE))
+        for plain, node in ((_SAME, _NODE), (_SAME, _POOL), (_SAME, _WHOLE), (_SHORT, _NODE))
     ]
     report("pre-processing", "ms per image", figures, ratios, on=on, file=wanted.json)
 

@@ -131,6 +131,30 @@ def test_what_is_unusual_is_for_pydicom(dataset, syntax):
     assert not agrees(in_file(dataset, syntax))
 
 
+ITEM = b"\xfe\xff\x00\xe0"
+
+
+@pytest.mark.parametrize(
+    ("found", "instead"),
+    [
+        (b"\x10\0\x10\0PN", b"\x08\0\x60\0CS\x02\0MR\x10\0\x10\0PN"),  # Modality again, behind what follows it
+        (b"\x28\0\x20\1US\x02\0", b"\x28\0\x20\1UN\0\0\x02\0\0\0"),  # Pixel Padding Value, of which kind?
+        (ITEM + b"\x0e\0\0\0\x08\0\x55\x11", ITEM + b"\x0c\0\0\0\x08\0\x55\x11"),  # an item shorter than its content
+        (ITEM + b"\x0e\0\0\0\x08\0\x55\x11UI", ITEM + b"\x0e\0\0\0\x08\0\5\0CS"),  # with its own character set
+    ],
+)
+def test_what_has_several_meanings_is_for_pydicom(found, instead):
+    """Structures that a reader may take one way or another."""
+    item = Dataset()
+    item.ReferencedSOPInstanceUID = "1.2.3"
+    dataset = image(ReferencedImageSequence=[item])
+    dataset["ReferencedImageSequence"].is_undefined_length = True
+    content = in_file(dataset)
+    assert content.count(found) == 1
+    assert agrees(content)
+    assert not agrees(content.replace(found, instead))
+
+
 def test_compressed_pixels_are_for_pydicom():
     """As are all that are encapsulated."""
     dataset = image()
