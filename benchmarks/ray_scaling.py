@@ -93,7 +93,7 @@ def _served(folder: Path, address: str) -> list[_Served]:
             found.append(_Served(replicas, config, settings, _model(config)))
             continue
         first = found[0]
-        [package] = settings.library.packages().values()
+        package = settings.library.packages()[f"of-{replicas}"]
         assert isinstance(package, Package)
         kept = first.settings.compiled_networks / kept_name(first.model.package.card)
         copytree(kept, settings.compiled_networks / kept_name(package.card))
