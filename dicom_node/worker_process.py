@@ -22,11 +22,10 @@ from dicom_node.bell import Ringer
 from dicom_node.faults import tell_without_messages
 from dicom_node.logs import configure_logging
 from dicom_node.settings import Settings
+from dicom_node.worker_pipe import LOOK, READY
 
 _LOGGER = logging.getLogger(__name__)
 
-_MESSAGE = b"."
-_READY = b"r"
 #: A worker that dies at once, for want of memory say, is not started over and over without a pause.
 _RESTART_AFTER_S = 5.0
 #: What the libraries under numpy, torch and OpenCV ask for their number of threads, when they are loaded.
@@ -110,11 +109,11 @@ class WorkerProcess:
         if connection is None:
             return
         while connection.poll():
-            self._idle = connection.recv_bytes() != _READY
+            self._idle = connection.recv_bytes() != READY
             self._is_ready = True
         if self._idle:
             self._idle = False
-            connection.send_bytes(_MESSAGE)
+            connection.send_bytes(LOOK)
 
 
 def _for_libraries(threads: int | None) -> dict[str, str]:
