@@ -39,18 +39,16 @@ class Share:
 
 
 def share_of(machine: Machine, *, workers: int | None, threads: int | None) -> Share:
-    """As wished; where nothing is, two workers on a machine that has room for them, each with a process of its own.
+    """As wished; where nothing is, two workers on a machine that has room for them, each with a process of its own, and
+    all cores among the workers: threads that outnumber the cores wait for each other at every layer of a network.
 
-    One of several is there for the small studies beside a large one, and mostly idle: the cores are divided among the
-    others, so that of two workers each has all. While both compute, the system divides the cores.
     On a GPU all workers are in one process, so that pictures of several studies share a forward pass.
     """
     if machine.has_gpu:
         number = workers or (_ON_GPU if machine.memory_bytes >= _BYTES_FOR_FOUR_ON_GPU else _ON_SMALL_WITH_GPU)
     else:
         number = workers or (2 if machine.memory_bytes >= BYTES_FOR_TWO else 1)
-    own_threads = threads or max(1, machine.cores // max(1, number - 1))
-    return Share(1 if machine.has_gpu else number, number, own_threads)
+    return Share(1 if machine.has_gpu else number, number, threads or max(1, machine.cores // number))
 
 
 def this_machine() -> Machine:

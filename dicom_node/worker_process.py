@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -100,7 +100,7 @@ class WorkerProcess:
         self._connection, theirs = self._context.Pipe()
         arguments = (self._settings, theirs, self._results, self._workers)
         self._process = self._context.Process(target=_main, args=arguments, name="dicom-node-worker")
-        with _environment(_for_libraries(self._settings.runtime.threads)):
+        with _threads_capped(self._settings.runtime.threads):
             self._process.start()
         theirs.close()
 
@@ -116,21 +116,14 @@ class WorkerProcess:
             connection.send_bytes(LOOK)
 
 
-def _for_libraries(threads: int | None) -> dict[str, str]:
-    """What the libraries of a worker find in their environment.
-
-    OpenMP's threads sleep while they wait for each other: those that spin take the core of the one they wait for, as
-    soon as two workers compute.
-    """
-    capped = {} if threads is None else dict.fromkeys(_THREADS_OF_LIBRARIES, str(threads))
-    return {"OMP_WAIT_POLICY": "passive"} | capped
-
-
 @contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """What is started in the block finds these in its environment; this process computes nothing itself."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+def _threads_capped(threads: int | None) -> Iterator[None]:
+    """What is started in the block finds so many threads in its environment; this process computes nothing itself."""
+    if threads is None:
+        yield
+        return
+    before = {name: os.environ.get(name) for name in _THREADS_OF_LIBRARIES}
+    os.environ.update(dict.fromkeys(_THREADS_OF_LIBRARIES, str(threads)))
     try:
         yield
     finally:
