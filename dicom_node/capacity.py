@@ -11,8 +11,6 @@ from dicom_node.control_groups import limits_of
 #: From here on there is room for a second worker. With the shipped models a worker has 1.2 GB of its own and 0.6 GB of
 #: libraries in common with others, the node 0.2 GB; a large study takes 2 GB more, and only one is analysed at a time.
 BYTES_FOR_TWO = 6 * 10**9
-
-
 #: Studies at once on a GPU, where they share one set of models; each may be a large one but one, and then takes 2 GB.
 _ON_GPU, _ON_SMALL_WITH_GPU = 4, 2
 _BYTES_FOR_FOUR_ON_GPU = 12 * 10**9
