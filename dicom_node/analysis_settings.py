@@ -69,7 +69,7 @@ class RuntimeSection(Section):
     workers: Annotated[int, Field(strict=True, ge=1, le=64)] | None = Field(
         default=None, description="a whole number from 1 to 64, or null for two if the machine allows", examples=["2"]
     )
-    #: CPU threads of each worker; None: the cores, divided among all workers but one.
+    #: CPU threads of each worker; None: the cores, divided among the workers.
     threads: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = Field(
         default=None, description="a whole number from 1 to 1024, or null for the worker's share", examples=["4"]
     )

@@ -106,6 +106,7 @@ def _settings(folder: Path) -> Settings:
         "receive": {"from": ["PACS"]},
         "deliver": {"to": ["PACS"]},
         "settle": {"quiet_seconds": _QUIET_S},
+        "runtime": {"workers": 1},  # which is ready sooner; no study is large
         "log": {"level": "warning"},
     }
     path = folder / "node.yaml"

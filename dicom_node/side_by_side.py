@@ -31,13 +31,12 @@ from dicom_node.spool import Spool
 from dicom_node.store import Store
 from dicom_node.warming import warm
 from dicom_node.worker import Worker
+from dicom_node.worker_pipe import NONE_LEFT, READY
 from dicom_node.working_ahead import WorkingAhead
 from inference.batching import batched
 
 _LOGGER = logging.getLogger(__name__)
 
-READY = b"r"
-MESSAGE = b"."
 #: How long pictures of one study wait on their way to a GPU for those of another.
 COMPANY_S = 0.002
 
@@ -115,7 +114,7 @@ def _work_on_jobs(shared: Shared, *, is_warm: bool) -> None:
                 if worker.take_one():
                     shared.results.ring()
                     continue
-                connection.send_bytes(MESSAGE)
+                connection.send_bytes(NONE_LEFT)
                 worker.wait(connection.poll)
                 connection.recv_bytes()
     finally:

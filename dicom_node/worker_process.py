@@ -14,7 +14,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -22,11 +22,10 @@ from dicom_node.bell import Ringer
 from dicom_node.faults import tell_without_messages
 from dicom_node.logs import configure_logging
 from dicom_node.settings import Settings
+from dicom_node.worker_pipe import LOOK, READY
 
 _LOGGER = logging.getLogger(__name__)
 
-_MESSAGE = b"."
-_READY = b"r"
 #: A worker that dies at once, for want of memory say, is not started over and over without a pause.
 _RESTART_AFTER_S = 5.0
 #: What the libraries under numpy, torch and OpenCV ask for their number of threads, when they are loaded.
@@ -101,7 +100,7 @@ class WorkerProcess:
         self._connection, theirs = self._context.Pipe()
         arguments = (self._settings, theirs, self._results, self._workers)
         self._process = self._context.Process(target=_main, args=arguments, name="dicom-node-worker")
-        with _environment(_for_libraries(self._settings.runtime.threads)):
+        with _threads_capped(self._settings.runtime.threads):
             self._process.start()
         theirs.close()
 
@@ -110,28 +109,21 @@ class WorkerProcess:
         if connection is None:
             return
         while connection.poll():
-            self._idle = connection.recv_bytes() != _READY
+            self._idle = connection.recv_bytes() != READY
             self._is_ready = True
         if self._idle:
             self._idle = False
-            connection.send_bytes(_MESSAGE)
-
-
-def _for_libraries(threads: int | None) -> dict[str, str]:
-    """What the libraries of a worker find in their environment.
-
-    OpenMP's threads sleep while they wait for each other: those that spin take the core of the one they wait for, as
-    soon as two workers compute.
-    """
-    capped = {} if threads is None else dict.fromkeys(_THREADS_OF_LIBRARIES, str(threads))
-    return {"OMP_WAIT_POLICY": "passive"} | capped
+            connection.send_bytes(LOOK)
 
 
 @contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """What is started in the block finds these in its environment; this process computes nothing itself."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+def _threads_capped(threads: int | None) -> Iterator[None]:
+    """What is started in the block finds so many threads in its environment; this process computes nothing itself."""
+    if threads is None:
+        yield
+        return
+    before = {name: os.environ.get(name) for name in _THREADS_OF_LIBRARIES}
+    os.environ.update(dict.fromkeys(_THREADS_OF_LIBRARIES, str(threads)))
     try:
         yield
     finally:

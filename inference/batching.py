@@ -5,6 +5,7 @@ Whoever comes first asks for those that came after it, and may wait a moment for
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -54,7 +55,7 @@ class Batcher(Standin):
 
     def __call__(self, pictures: Tensor) -> Any:  # noqa: ANN401  # as Network has it
         """(n, channels, size, size) to the network's answer. Raises what it raises; CancelledError where a request of
-        somebody else broke the pass that both were in."""
+        somebody else broke the pass that both were in by what is no RuntimeError."""
         mine = _Request(pictures)
         self._count(1)
         with self._came:
@@ -69,15 +70,28 @@ class Batcher(Standin):
             self._count(-1)
 
     def _answer_some(self) -> None:
+        """A pass that breaks is tried again for each request alone: the others shall not suffer from one."""
         taken = self._taken()
         try:
-            joined = torch.cat([each.pictures for each in taken]) if len(taken) > 1 else taken[0].pictures
-            answer = self.network(joined)
-            for each, part in zip(taken, _split(answer, [len(each.pictures) for each in taken]), strict=True):
-                each.answer.set_result(part)
+            if len(taken) > 1:
+                with contextlib.suppress(RuntimeError):
+                    self._answer(taken)
+                    return
+            for each in taken:
+                try:
+                    self._answer([each])
+                except RuntimeError as error:
+                    each.answer.set_exception(error)
         finally:
             for each in taken:
                 each.answer.cancel()  # nothing, once it has a result
+
+    def _answer(self, requests: Sequence[_Request]) -> None:
+        """All in one pass."""
+        joined = torch.cat([each.pictures for each in requests]) if len(requests) > 1 else requests[0].pictures
+        answer = self.network(joined)
+        for each, part in zip(requests, _split(answer, [len(each.pictures) for each in requests]), strict=True):
+            each.answer.set_result(part)
 
     def _taken(self) -> list[_Request]:
         """Those of the next pass, at least one."""

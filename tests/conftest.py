@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from dicom_node import workers
+from dicom_node.capacity import Machine
 from dicom_node.store import Store
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_worker() -> Iterator[None]:
+    """A node in a test's own process has one unless it is told otherwise: a second takes seconds to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "this_machine", lambda: Machine(os.cpu_count() or 1, 1))
+        yield
 
 
 @pytest.fixture

@@ -12,19 +12,19 @@ GIB = 2**30
 @pytest.mark.parametrize(
     ("cores", "memory_gib", "wished", "share"),
     [
-        (2, 24, {}, Share(2, 2, 2)),
+        (2, 24, {}, Share(2, 2, 1)),
         (1, 24, {}, Share(2, 2, 1)),
-        (2, 6, {}, Share(2, 2, 2)),
+        (2, 6, {}, Share(2, 2, 1)),
         (2, 5, {}, Share(1, 1, 2)),
-        (32, 256, {}, Share(2, 2, 32)),
+        (32, 256, {}, Share(2, 2, 16)),
         (2, 24, {"workers": 1}, Share(1, 1, 2)),
-        (2, 4, {"workers": 2}, Share(2, 2, 2)),
+        (2, 4, {"workers": 2}, Share(2, 2, 1)),
         (2, 24, {"workers": 4}, Share(4, 4, 1)),
-        (32, 256, {"workers": 5}, Share(5, 5, 8)),
+        (32, 256, {"workers": 1}, Share(1, 1, 32)),
         (32, 256, {"threads": 3}, Share(2, 2, 3)),
     ],
 )
-def test_cores_are_divided_among_all_workers_but_one(cores, memory_gib, wished, share):
+def test_cores_are_divided_among_the_workers(cores, memory_gib, wished, share):
     """As wished where something is; never less than one thread."""
     assert share_of(Machine(cores, memory_gib * GIB), **{"workers": None, "threads": None, **wished}) == share
 
@@ -44,7 +44,7 @@ def test_a_container_has_less_than_the_machine(monkeypatch, limits, cores, memor
 
 @pytest.mark.parametrize(
     ("memory_gib", "wished", "share"),
-    [(64, {}, Share(1, 4, 5)), (8, {}, Share(1, 2, 16)), (64, {"workers": 9}, Share(1, 9, 2))],
+    [(64, {}, Share(1, 4, 4)), (8, {}, Share(1, 2, 8)), (64, {"workers": 9}, Share(1, 9, 1))],
 )
 def test_workers_on_a_gpu_share_one_process(memory_gib, wished, share):
     """And its models, so that they may be more."""

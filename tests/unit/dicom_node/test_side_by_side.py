@@ -16,6 +16,7 @@ from dicom_node.pipeline import AnalysedStudy
 from dicom_node.reader import LoadedStudy
 from dicom_node.settings import load_settings
 from dicom_node.store import Store
+from dicom_node.worker_pipe import NONE_LEFT, READY
 from inference.findings import Analysis
 from inference.gpu import GpuNetwork
 from tests.builders.analyses import EQUIPMENT
@@ -148,9 +149,9 @@ def test_workers_of_one_process_analyse_side_by_side_and_share_forward_passes(mo
         bell = SimpleNamespace(ring=lambda: None)
         process = threading.Thread(target=side_by_side.work, args=(settings, theirs, bell, 2), daemon=True)
         process.start()
-        assert ours.recv_bytes() == side_by_side.READY
+        assert ours.recv_bytes() == READY
         assert ours.poll(PATIENCE_S)
-        assert ours.recv_bytes() == side_by_side.MESSAGE
+        assert ours.recv_bytes() == NONE_LEFT
         assert eventually(lambda: {each.state for each in store.studies()} == {JobState.HELD}, PATIENCE_S)
     ours.close()
     process.join(PATIENCE_S)

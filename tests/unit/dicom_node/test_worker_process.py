@@ -5,10 +5,10 @@ import os
 from dicom_node import worker_process
 
 
-def test_a_workers_libraries_have_its_threads_and_these_sleep(monkeypatch):
+def test_a_workers_libraries_have_its_threads(monkeypatch):
     """The node's own environment is afterwards what it was."""
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    with worker_process._environment(worker_process._for_libraries(3)):
-        assert (os.environ["OMP_NUM_THREADS"], os.environ["OMP_WAIT_POLICY"]) == ("3", "passive")
-    assert (os.environ["OMP_NUM_THREADS"], os.environ.get("OMP_WAIT_POLICY")) == ("7", None)
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    with worker_process._threads_capped(3):
+        assert (os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]) == ("3", "3")
+    assert (os.environ["OMP_NUM_THREADS"], os.environ.get("MKL_NUM_THREADS")) == ("7", None)

@@ -146,6 +146,8 @@ def test_what_is_broken_is_not_lent(tmp_path):
 class Gate:
     """A network that says what it was given, and waits until it may answer."""
 
+    error = RuntimeError
+
     def __init__(self, kind=1):
         self.kind = kind
         self.sizes = []
@@ -156,7 +158,7 @@ class Gate:
         self.sizes.append(len(pictures))
         assert self.may_answer.acquire(timeout=30)
         if torch.isnan(pictures).any():
-            raise RuntimeError("broken")
+            raise self.error("broken")
         return answers_of_each_kind(pictures)[self.kind]
 
 
@@ -209,9 +211,29 @@ def test_a_pass_takes_no_more_pictures_than_it_may():
     assert gate.sizes == [1, 2, 3]
 
 
-def test_a_pass_that_breaks_leaves_nobody_waiting():
+def test_a_pass_that_breaks_is_tried_again_for_each_alone():
+    """Who broke it gets what it raised; whoever was in it, or comes after it, gets an answer."""
+    gate = Gate()
+    batcher = Batcher(gate, 2)
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(batcher, PICTURES)
+        assert eventually(lambda: gate.sizes == [3], 30)
+        broken = threads.submit(batcher, PICTURES * float("nan"))
+        assert eventually(lambda: batcher.unanswered == 2, 30)
+        beside = threads.submit(batcher, PICTURES)
+        assert eventually(lambda: batcher.unanswered == 3, 30)
+        gate.may_answer.release(5)
+        assert first.result(30) is not None
+        assert isinstance(broken.exception(30), RuntimeError)
+        assert beside.result(30) is not None
+        assert batcher(PICTURES) is not None
+    assert gate.sizes == [3, 6, 3, 3, 3]
+
+
+def test_a_pass_that_breaks_otherwise_leaves_nobody_waiting():
     """Who is in it gets no answer, who comes after it does."""
     gate = Gate()
+    gate.error = KeyError
     batcher = Batcher(gate, 2)
     with ThreadPoolExecutor(3) as threads:
         first = threads.submit(batcher, PICTURES)
@@ -220,7 +242,7 @@ def test_a_pass_that_breaks_leaves_nobody_waiting():
         assert eventually(lambda: batcher.unanswered == 3, 30)
         gate.may_answer.release(3)
         assert first.result(30) is not None
-        assert {type(each.exception(30)) for each in pair} == {RuntimeError, CancelledError}
+        assert {type(each.exception(30)) for each in pair} == {KeyError, CancelledError}
         assert batcher(PICTURES) is not None
 
 
