@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,15 @@ from pydicom.tag import BaseTag
 
 from dicom_node.domain.errors import ObjectRejected
 from dicom_node.faults import type_and_place
+from dicom_node.plain_head import Wanted, plain_head
 
 _SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX = 0x0002_0002, 0x0002_0003, 0x0002_0010
+_WANTED_TAGS = {_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX}
+_WANTED = Wanted(_WANTED_TAGS, last_needed=0x0002_FFFF, last=0x0002_FFFF)
+#: Where the file meta information begins, with its length (PS3.10 7.1).
+_META_AT, _GROUP_LENGTH_OF_META, _LENGTH = 132, b"\x02\0\0\0UL\x04\0", struct.Struct("<L")
+_META_GROUP, _WHAT_FOLLOWS = b"\x02\0", b"\x08\0\0\0UL\0\0"
+_HEAD_BYTES = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,32 @@ def opened(path: Path) -> Iterator[StoredObject]:
 
 
 def _described(file: BufferedReader) -> StoredObject:
+    return _described_plainly(file) or _described_by_pydicom(file)
+
+
+def _described_plainly(file: BufferedReader) -> StoredObject | None:
+    """In a tenth of the time; None, and the file at its beginning, when it is to be read with more care."""
+    head = file.read(_HEAD_BYTES)
+    file.seek(0)
+    if not head.startswith(b"DICM" + _GROUP_LENGTH_OF_META, _META_AT - 4):
+        return None
+    if len(head) < _META_AT + len(_GROUP_LENGTH_OF_META) + _LENGTH.size:
+        return None
+    [length] = _LENGTH.unpack_from(head, _META_AT + len(_GROUP_LENGTH_OF_META))
+    start = _META_AT + len(_GROUP_LENGTH_OF_META) + _LENGTH.size + length
+    elements = plain_head(head[_META_AT:start] + _WHAT_FOLLOWS, _WANTED, is_implicit_vr=False)
+    size = os.fstat(file.fileno()).st_size - start
+    if elements is None or elements.keys() != _WANTED_TAGS or size <= 0:
+        return None
+    # some writers count wrongly: it ends there, and nowhere before
+    if head[start : start + 2] == _META_GROUP or plain_head(head[_META_AT:start], _WANTED, is_implicit_vr=False):
+        return None
+    sop_class, sop_instance, syntax = (_text(elements[tag]) for tag in (_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX))
+    file.seek(start)
+    return StoredObject(sop_class, sop_instance, syntax, file, size)
+
+
+def _described_by_pydicom(file: BufferedReader) -> StoredObject:
     read_preamble(file, force=False)
     meta = read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_past_meta)
     sop_class, sop_instance, syntax = (_uid(meta, tag) for tag in (_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX))
@@ -61,7 +95,11 @@ def _uid(meta: Dataset, tag: int) -> str:
     raw = meta.get_item(tag)
     if raw is None or not isinstance(raw.value, bytes):
         raise InvalidDicomError(f"no value under {tag:08X}")
-    return raw.value.decode("ascii", "replace").rstrip("\0 ")
+    return _text(raw.value)
+
+
+def _text(value: bytes) -> str:
+    return value.decode("ascii", "replace").rstrip("\0 ")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ _NUMBER = struct.Struct("<H")
 _C_STORE_RQ, _C_STORE_RSP = 0x0001, 0x8001
 _WITH_DATA_SET, _NO_DATA_SET = 0x0001, 0x0101
 _MEDIUM = 0x0000
+_SUCCESS = 0x0000
 #: Elements of group 0000 (PS3.7 E.1).
 _GROUP_LENGTH = 0x0000
 _AFFECTED_SOP_CLASS_UID = 0x0002
@@ -76,6 +77,16 @@ def store_response(request: StoreCommand, status: int, comment: str = "") -> byt
         _encoded(_ERROR_COMMENT, _padded(comment, b" ")) if comment else b"",
         _encoded(_AFFECTED_SOP_INSTANCE_UID, _padded(request.sop_instance_uid, b"\0")),
     )
+
+
+def is_success(command: bytes, message_id: int) -> bool:
+    """Whether it is the response to that request, and says that all is well; nothing follows from False."""
+    try:
+        elements = _elements_of(command)
+        numbers = (_COMMAND_FIELD, _MESSAGE_ID_BEING_RESPONDED_TO, _STATUS)
+        return [_number(elements[each]) for each in numbers] == [_C_STORE_RSP, message_id, _SUCCESS]
+    except (struct.error, LookupError, ValueError):
+        return False
 
 
 def _command_set(*elements: bytes) -> bytes:

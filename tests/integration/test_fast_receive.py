@@ -171,6 +171,21 @@ def test_stopping_ends_an_object_that_does_not_come_whole(tmp_path):
         assert eventually(lambda: not node.unfinished)
 
 
+def test_who_waits_keeps_nobody_waiting(tmp_path):
+    """Whose sender stops in the middle of a PDU; the others are stored meanwhile."""
+    messages = [commanded(image) for image in image_series()]
+    with running_node(tmp_path) as node, association(node) as slow, association(node) as quick:
+        stream = b"".join(p_data(command, b"\x02" + content) for command, content in messages[:1])
+        for some in (stream[:3], stream[3:400], stream[400:1000]):
+            slow.sendall(some)
+            for command, content in messages[1:]:
+                quick.sendall(p_data(command, b"\x02" + content))
+                assert status_of(quick) == 0
+        slow.sendall(stream[1000:])
+        assert status_of(slow) == 0
+        assert len(node.stored) == 3
+
+
 def test_other_services_come_between(tmp_path, monkeypatch):
     """C-ECHO and requests without a data set, on the association that stores; no timer has a part in it."""
     monkeypatch.setattr(wakening, "LOOK_EVERY_S", 3 * PATIENCE_S)

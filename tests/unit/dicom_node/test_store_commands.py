@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode, encode
 
-from dicom_node.store_commands import StoreCommand, store_command_in, store_response
+from dicom_node.store_commands import StoreCommand, is_success, store_command_in, store_response
 from tests.builders.pdus import C_ECHO_RQ, C_STORE_RQ, MR, VERIFICATION, request
 
 REQUEST = request(C_STORE_RQ, MR, "1.2.3", data=True)[1:]
@@ -76,3 +76,14 @@ def test_a_response_is_read_by_pynetdicom(status, comment):
         expected.ErrorComment = comment
     assert response == expected
     assert encode(response, True, True) == content
+
+
+def test_success_is_known_and_nothing_else_is_taken_for_it():
+    """A warning, another message's response, a request, and what is cut short are left to pydicom."""
+    success = store_response(StoreCommand(7, MR, "1.2.3", 0), 0x0000)
+    assert is_success(success, 7)
+    assert not is_success(success, 8)
+    assert not is_success(store_response(StoreCommand(7, MR, "1.2.3", 0), 0xB000, "coerced"), 7)
+    assert not is_success(REQUEST, 1)
+    before_the_uid = success.index(b"\x00\x00\x00\x10")  # which need not be there
+    assert not any(is_success(success[:length], 7) for length in range(before_the_uid))
