@@ -18,6 +18,9 @@ Measured by the benchmarks of this repository, each run by one command (`python 
 included; this page is made from their files (`python -m benchmarks.table`). Sender and receiver share the machine.
 Absolute figures mean little on a shared machine; ratios of medians of the same interleaved rounds do, from about 1.5
 on. A ratio that misses its goal stays here and says so. What was not measured yet is not here.
+
+Receiving: this node answers after its disk has taken the object; `storescp` and Orthanc leave that for later, and on a
+machine with memory to spare never wait for it in a run of this length.
 """
 _WORDS = {None: "", True: "met", False: "**missed**"}
 
