@@ -34,7 +34,8 @@ def _section(name: str, record: Mapping[str, Any]) -> Iterator[str]:
     on = record["machine"]  # a benchmark that leaves two files has a dash in the name of the second
     bf16 = ", ".join(on["bf16"]) or "no bf16 in hardware"
     yield f"## {record['benchmark']}\n"
-    yield f"`python -m benchmarks.{name.partition('-')[0]}`, {record['date'][:10]}. {on['processor']}, {on['cores']} cores, {bf16},"
+    module, date = name.partition("-")[0], record["date"][:10]
+    yield f"`python -m benchmarks.{module}`, {date}. {on['processor']}, {on['cores']} cores, {bf16},"
     yield f"Python {on['python']}, load before {on['load before']}.\n"
     yield f"| Case | {record['unit']}, median (range) |\n|---|---|"
     for case, values in record["cases"].items():
