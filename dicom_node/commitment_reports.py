@@ -150,6 +150,8 @@ def confined(may_send: Callable[[AssociationRequest], bool]) -> EventHandlerType
 
     def confine(event: Event) -> None:
         acceptor = event.assoc.acceptor
+        if not acceptor.writeable:  # it was rejected by who was asked before
+            return
         everything = acceptor.supported_contexts
         # first of all, since pynetdicom goes on whatever becomes of this handler
         acceptor.supported_contexts = [each for each in everything if each.abstract_syntax in _FOR_REPORTERS]

@@ -112,6 +112,8 @@ def test_tls_1_1_is_refused(node, hospital, version, refused):
     if refused:
         known = (*known, "-cipher", "ALL:@SECLEVEL=0")
     told = openssl("s_client", version, *known, "-connect", f"{HOST}:{node.destination.port}", check=False)
+    if refused:
+        assert eventually(lambda: bool(node.calls))
     node.scp.stop()
     assert (re.search(r"Cipher is \(NONE\)", told.stdout) is not None) is refused, told.stdout
     if refused:
