@@ -22,6 +22,12 @@ _CHARACTER_SET = 0x00080005
 #: Sequences within sequences; deeper ones are for pydicom.
 _DEEPEST = 8
 
+#: Where file meta information begins (PS3.10 7.1): its length, in an element of twelve bytes, which count no more.
+_META_AT, _LENGTH_BYTES = 132, 12
+_PREFIX, _META_GROUP = b"DICM", b"\2\0"
+_META_LENGTH = 0x00020000
+_BEHIND_META = range(0x00030000, 1 << 32)
+
 #: Tag -> value representation (empty where it is implicit), where the value begins, its length.
 Elements = dict[int, tuple[bytes, int, int]]
 
@@ -117,6 +123,26 @@ class PlainElements:
             if end is not None and at > end:
                 raise NotPlain
         return at
+
+
+def plain_meta(content: bytes, wanted: Container[int]) -> tuple[Elements, int]:
+    """The wanted elements of the file meta information at the beginning of a file, and where its data set begins.
+
+    Raises NotPlain, also where it does not end where its length says: some writers count wrongly. Raises NotWhole.
+    """
+    if content[_META_AT - len(_PREFIX) : _META_AT] != _PREFIX:
+        raise NotPlain
+    meta, stop = PlainElements(content, is_implicit_vr=False), _META_AT + _LENGTH_BYTES
+    if len(content) < stop:
+        raise NotWhole
+    found, _ = meta.before(_BEHIND_META, (_META_LENGTH,), _META_AT, stop)
+    if found != {_META_LENGTH: (b"UL", stop - 4, 4)}:
+        raise NotPlain
+    stop += int.from_bytes(content[stop - 4 : stop], "little")
+    found, end = meta.before(_BEHIND_META, wanted, _META_AT, stop)
+    if end != stop or content[stop : stop + len(_META_GROUP)] == _META_GROUP:
+        raise NotPlain
+    return found, stop
 
 
 def _is_sequence(tag: int, vr: bytes) -> bool:

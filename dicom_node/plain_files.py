@@ -17,18 +17,14 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from dicom_node.headers import PlainHeader
 from dicom_node.native_pixels import is_grey
-from dicom_node.plain_elements import Elements, NotPlain, NotWhole, PlainElements
+from dicom_node.plain_elements import Elements, NotPlain, NotWhole, PlainElements, plain_meta
 from dicom_node.plain_values import converted
 from dicom_node.unreadable import UNREADABLE
 from dicom_node.usable_headers import READ_KEYWORDS
 
 #: So much of a file is read at first, and so much if that is not all of its header, in bytes.
 _AT_FIRST, _AT_MOST = 1 << 14, 1 << 20
-#: Where file meta information begins (PS3.10 7.1): its length, in an element of twelve bytes, which count no more.
-_META_AT, _LENGTH_BYTES = 132, 12
-_PREFIX = b"DICM"
-_META_LENGTH, _TRANSFER_SYNTAX = 0x00020000, 0x00020010
-_BEHIND_META = range(0x00030000, 1 << 32)
+_TRANSFER_SYNTAX = 0x00020010
 #: pydicom ends a header at any of these; the last is Pixel Data.
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _PIXEL_DATA = b"\xe0\x7f\x10\0"
@@ -78,28 +74,18 @@ def plain_header(content: bytes) -> tuple[PlainHeader, int]:
 
 def _data_set(content: bytes) -> tuple[bool, int]:
     """Whether the data set behind the file meta information has implicit VRs, and where it begins."""
-    if content[_META_AT - len(_PREFIX) : _META_AT] != _PREFIX:
-        raise NotPlain
-    meta, stop = PlainElements(content, is_implicit_vr=False), _META_AT + _LENGTH_BYTES
-    if len(content) < stop:
-        raise NotWhole
-    found, _ = meta.before(_BEHIND_META, (_META_LENGTH,), _META_AT, stop)
-    if found != {_META_LENGTH: (b"UL", stop - 4, 4)}:
-        raise NotPlain
-    stop += int.from_bytes(content[stop - 4 : stop], "little")
-    found, end = meta.before(_BEHIND_META, (_TRANSFER_SYNTAX,), _META_AT, stop)
+    found, begin = plain_meta(content, (_TRANSFER_SYNTAX,))
     vr, start, length = found.get(_TRANSFER_SYNTAX, (b"", 0, 0))
     transfer_syntax = content[start : start + length].rstrip(b"\0")
-    if vr != b"UI" or end != stop or transfer_syntax not in _IS_IMPLICIT_VR:
+    if vr != b"UI" or transfer_syntax not in _IS_IMPLICIT_VR:
         raise NotPlain
-    if len(content) < stop + 6:
+    if len(content) < begin + 6:
         raise NotWhole
     is_implicit_vr = _IS_IMPLICIT_VR[transfer_syntax]
-    # group 2 still; or explicit VRs all the same, which pydicom tells by two capital letters
-    vr = content[stop + 4 : stop + 6]
-    if content[stop : stop + 2] == b"\2\0" or (is_implicit_vr and vr.isalpha() and vr.isupper()):
+    vr = content[begin + 4 : begin + 6]
+    if is_implicit_vr and vr.isalpha() and vr.isupper():  # explicit VRs all the same, as pydicom tells them
         raise NotPlain
-    return is_implicit_vr, stop
+    return is_implicit_vr, begin
 
 
 def _values(content: bytes, elements: Elements) -> dict[str, Any]:

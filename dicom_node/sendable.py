@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +16,10 @@ from pydicom.tag import BaseTag
 
 from dicom_node.domain.errors import ObjectRejected
 from dicom_node.faults import type_and_place
-from dicom_node.plain_head import Wanted, plain_head
+from dicom_node.plain_elements import NotPlain, plain_meta
 
-_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX = 0x0002_0002, 0x0002_0003, 0x0002_0010
-_WANTED_TAGS = {_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX}
-_WANTED = Wanted(_WANTED_TAGS, last_needed=0x0002_FFFF, last=0x0002_FFFF)
-#: Where the file meta information begins, with its length (PS3.10 7.1).
-_META_AT, _GROUP_LENGTH_OF_META, _LENGTH = 132, b"\x02\0\0\0UL\x04\0", struct.Struct("<L")
-_META_GROUP, _WHAT_FOLLOWS = b"\x02\0", b"\x08\0\0\0UL\0\0"
+#: SOP class, SOP instance and transfer syntax.
+_UIDS = (0x0002_0002, 0x0002_0003, 0x0002_0010)
 _HEAD_BYTES = 1 << 12
 
 
@@ -58,28 +53,23 @@ def _described_plainly(file: BufferedReader) -> StoredObject | None:
     """In a tenth of the time; None, and the file at its beginning, when it is to be read with more care."""
     head = file.read(_HEAD_BYTES)
     file.seek(0)
-    if not head.startswith(b"DICM" + _GROUP_LENGTH_OF_META, _META_AT - 4):
+    try:
+        found, begin = plain_meta(head, _UIDS)
+    except NotPlain:
         return None
-    if len(head) < _META_AT + len(_GROUP_LENGTH_OF_META) + _LENGTH.size:
+    size = os.fstat(file.fileno()).st_size - begin
+    if found.keys() != set(_UIDS) or begin > len(head) or size <= 0:
         return None
-    [length] = _LENGTH.unpack_from(head, _META_AT + len(_GROUP_LENGTH_OF_META))
-    start = _META_AT + len(_GROUP_LENGTH_OF_META) + _LENGTH.size + length
-    elements = plain_head(head[_META_AT:start] + _WHAT_FOLLOWS, _WANTED, is_implicit_vr=False)
-    size = os.fstat(file.fileno()).st_size - start
-    if elements is None or elements.keys() != _WANTED_TAGS or size <= 0:
-        return None
-    # some writers count wrongly: it ends there, and nowhere before
-    if head[start : start + 2] == _META_GROUP or plain_head(head[_META_AT:start], _WANTED, is_implicit_vr=False):
-        return None
-    sop_class, sop_instance, syntax = (_text(elements[tag]) for tag in (_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX))
-    file.seek(start)
+    places = (found[tag] for tag in _UIDS)
+    sop_class, sop_instance, syntax = (_text(head[at : at + length]) for _, at, length in places)
+    file.seek(begin)
     return StoredObject(sop_class, sop_instance, syntax, file, size)
 
 
 def _described_by_pydicom(file: BufferedReader) -> StoredObject:
     read_preamble(file, force=False)
     meta = read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_past_meta)
-    sop_class, sop_instance, syntax = (_uid(meta, tag) for tag in (_SOP_CLASS, _SOP_INSTANCE, _TRANSFER_SYNTAX))
+    sop_class, sop_instance, syntax = (_uid(meta, tag) for tag in _UIDS)
     size = os.fstat(file.fileno()).st_size - file.tell()
     if size <= 0:
         raise InvalidDicomError("no data set")
