@@ -1,6 +1,7 @@
 """Pixels of one instance as numbers: decoded, grey as the modality's values, colour as RGB.
 
-A frame at a time, read from the file where its header ended: nothing is read twice, and no more than a frame is held.
+A frame at a time, read from the file where its header ended: nothing is read twice but what was read on behind the
+header, and no more than a frame is held.
 """
 
 from __future__ import annotations

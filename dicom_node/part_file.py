@@ -76,7 +76,7 @@ class PartFile:
             write_whole(self._file, header)
         except OSError as error:
             self.close()
-            raise _no_room(error) from error
+            raise no_room(error) from error
         except OutOfResources:
             self.close()
             raise
@@ -97,7 +97,7 @@ class PartFile:
                 self._ask_at = self._dataset_bytes + _ASK_AGAIN_BYTES
             write_whole(self._file, data)
         except OSError as error:
-            raise _no_room(error) from error
+            raise no_room(error) from error
         self._sha256.update(data)
         self._dataset_bytes += len(data)
 
@@ -109,7 +109,7 @@ class PartFile:
             os.pwrite(self._file.fileno(), seal, self._header_bytes - len(seal))
             os.fdatasync(self._file.fileno())
         except OSError as error:
-            raise _no_room(error) from error
+            raise no_room(error) from error
         self._is_sealed = True
         self._file.close()
         return Sealed(self.path, self._header_bytes + self._dataset_bytes, digest.hex(), priority)
@@ -142,5 +142,6 @@ def sealed_at(path: Path, header_bytes: int) -> Sealed | None:
     return Sealed(path, header_bytes + size_bytes, digest.hex(), priority)
 
 
-def _no_room(error: OSError) -> OutOfResources:
+def no_room(error: OSError) -> OutOfResources:
+    """What the disk says to something that comes in."""
     return OutOfResources(f"the spool cannot take what comes: {error.strerror or error}")

@@ -20,7 +20,7 @@ from dicom_node.unreadable import explained
 
 _LOGGER = logging.getLogger(__name__)
 
-#: Who sent it is not in the file.
+#: Not every file says who sent it.
 _UNKNOWN_CALLER = ""
 
 

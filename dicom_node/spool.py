@@ -24,7 +24,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -34,7 +34,7 @@ from dicom_node.domain.errors import CannotUnderstand, OutOfResources, StoreErro
 from dicom_node.durable_files import make_folder, sync_folder, usable, write_whole
 from dicom_node.file_meta import digest_of
 from dicom_node.files import alone_in
-from dicom_node.part_file import PartFile, Sealed
+from dicom_node.part_file import PartFile, Sealed, no_room
 from dicom_node.slots import Slots
 
 _LOGGER = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ _ONLY_DOTS = re.compile(r"\.+")
 DEFAULT_MINIMUM_FREE_BYTES = 1 << 30
 #: Of what must stay free of images this part must be left for studies to be analysed: results live on that room.
 _FOR_RESULTS = 8
+#: What is copied at a time where a file system gives no file two names.
+_BLOCK_BYTES = 1 << 20
 #: What a file system says that gives no file two names.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 #: The folders that have one folder a study.
@@ -120,7 +122,7 @@ class Spool:
         try:
             slot = self._slots.take()
         except OSError as error:
-            raise OutOfResources(f"the spool cannot take what comes: {error.strerror or error}") from error
+            raise no_room(error) from error
         return PartFile(slot, meta, self._check_free)
 
     def place(self, sealed: Sealed, address: InstanceAddress) -> Kept:
@@ -214,7 +216,7 @@ class Spool:
         try:
             study = checked_uid(study_uid, "Study Instance UID")
             final = folder / study / f"{checked_uid(sop_uid, 'SOP Instance UID')}.dcm"
-            self._move(self._write_part(content), final)
+            self._move(self._write_part([content]), final)
         except (OSError, CannotUnderstand) as error:
             raise StoreError(f"{folder.name} of study {study_uid} cannot be written: {error}") from error
         return final
@@ -231,7 +233,7 @@ class Spool:
             None if free >= least else f"disk full: {free} bytes free, results need {least}; make room in the storage"
         )
 
-    def _write_part(self, *chunks: bytes | memoryview) -> Path:
+    def _write_part(self, chunks: Iterable[bytes | memoryview]) -> Path:
         part = self._incoming / f"{uuid.uuid4().hex}.part"
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -277,12 +279,11 @@ class Spool:
         return True
 
     def _copied_if_free(self, part: Path, name: Path) -> bool:
-        make_folder(name.parent)
-        with self._placing, alone_in(self._incoming):
+        with self._placing, alone_in(self._incoming), part.open("rb") as file:
             if name.exists():
                 return False
-            with part.open("rb") as file:
-                self._write_part(file.read()).replace(name)
+            # block by block: an object may be larger than memory
+            self._move(self._write_part(iter(partial(file.read, _BLOCK_BYTES), b"")), name)
         return True
 
     def _move(self, part: Path, final: Path) -> None:
