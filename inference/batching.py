@@ -18,8 +18,7 @@ from torch import Tensor
 
 from inference.cascade import Shelf
 from inference.gpu import GpuNetwork
-from inference.models import Network
-from inference.registry import BrokenPackage
+from inference.models import Model, Network, asked_through
 from inference.remembering import Standin
 
 
@@ -132,12 +131,10 @@ def batched(shelf: Shelf, at_once: int, company_s: float) -> Shelf:
     if at_once == 1:
         return shelf
 
-    def for_many(network: Network) -> Network:
+    def for_many(model: Model) -> Network:
+        network = model.network
         if not isinstance(network, GpuNetwork):
             return network
         return Batcher(network, at_once, company_s, network.at_once)
 
-    return {
-        name: model if isinstance(model, BrokenPackage) else type(model)(model.package, for_many(model.network))
-        for name, model in shelf.items()
-    }
+    return asked_through(shelf, for_many)

@@ -276,11 +276,16 @@ def load_all(
     }
 
 
+def asked_through(
+    shelf: Mapping[str, Model | BrokenPackage], door: Callable[[Model], Network]
+) -> dict[str, Model | BrokenPackage]:
+    """The same models, each asked through what `door` gives for it; what is broken stays so."""
+    return {
+        name: model if isinstance(model, BrokenPackage) else type(model)(model.package, door(model))
+        for name, model in shelf.items()
+    }
+
+
 def remembering(shelf: Mapping[str, Model | BrokenPackage], memory: Memory) -> dict[str, Model | BrokenPackage]:
     """The same models, asked through a memory."""
-
-    def through_memory(model: Model) -> Model:
-        package = model.package
-        return type(model)(package, RememberingNetwork(package.digest, model.network, memory))
-
-    return {name: model if isinstance(model, BrokenPackage) else through_memory(model) for name, model in shelf.items()}
+    return asked_through(shelf, lambda model: RememberingNetwork(model.package.digest, model.network, memory))

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.cascade import Shelf
-from inference.models import Model
-from inference.registry import BrokenPackage
+from inference.models import Model, asked_through
 
 #: A network's answer as arrays: by question, alone, or several.
 Answer = dict[str, NDArray[np.float32]] | NDArray[np.float32] | tuple[NDArray[np.float32], ...]
@@ -76,12 +75,7 @@ def _one_after_the_other(_digest: str) -> int:
 
 def lent(shelf: Shelf, ask: Ask, width: Width = _one_after_the_other) -> Shelf:
     """The same models, whose networks are asked elsewhere first; what is broken stays so."""
-    return {
-        name: model
-        if isinstance(model, BrokenPackage)
-        else type(model)(model.package, RemoteNetwork(model, ask, width))
-        for name, model in shelf.items()
-    }
+    return asked_through(shelf, lambda model: RemoteNetwork(model, ask, width))
 
 
 def alone(answer: Any) -> Any:  # noqa: ANN401  # as Network has it
