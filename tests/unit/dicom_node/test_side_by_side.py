@@ -168,4 +168,7 @@ def test_one_worker_that_breaks_off_ends_the_process_of_all():
     with pytest.raises(RuntimeError, match="broke off"):
         side_by_side.all_of([others.wait, lambda: 1 // 0, others.wait])
     others.set()
+    for thread in threading.enumerate():  # what broke is told of when its thread ends, and belongs to this test
+        if thread.name.startswith("worker-"):
+            thread.join(PATIENCE_S)
     side_by_side.all_of([others.wait] * 3)
